@@ -1,0 +1,34 @@
+import { defineConfig } from 'vitest/config'
+
+const source = { ssr: { resolve: { conditions: ['@souk/source', 'node', 'import', 'default'] } } }
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        ...source,
+        test: {
+          // Pure packages share one module graph: no state at module level, so nothing leaks between files.
+          name: 'pure',
+          include: ['packages/{records,negentropy,trading,reputation}/test/**/*.test.ts', 'test/*.test.ts'],
+          isolate: false
+        }
+      },
+      {
+        ...source,
+        test: {
+          // Sockets, disks, chains and browsers: each file in a process of its own.
+          name: 'real',
+          include: [
+            'packages/{storage,escrow,images,network,node,relay,api,cli,devnet}/test/**/*.test.ts',
+            'test/{system,simulation,faults}/**/*.test.ts'
+          ],
+          pool: 'forks',
+          maxWorkers: 2,
+          testTimeout: 60_000,
+          hookTimeout: 60_000
+        }
+      }
+    ]
+  }
+})
