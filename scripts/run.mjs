@@ -16,7 +16,10 @@ const commands = {
   souk: (args) => [['node', ...fromSource, 'packages/cli/src/bin.ts', ...args]],
   demo: (args) => [['node', ...fromSource, 'packages/devnet/src/bin.ts', ...args]],
   bench: (args) => [['node', '--expose-gc', ...fromSource, 'test/bench/bin.ts', ...args]],
-  test: (args) => [['tsc', '-b'], ['vitest', 'run', ...args]],
+  test: (args) => [
+    ['tsc', '-b'],
+    ['vitest', 'run', ...args]
+  ],
   check: () => [['oxfmt', '--check'], ['oxlint', '--type-aware'], ['knip']]
 }
 

@@ -1,1 +1,37 @@
-export {}
+/**
+ * The signed record: what is gossiped, stored and synchronised between Souk nodes. Pure: no clock, disk or network;
+ * runs in Node and in a browser.
+ *
+ * @example
+ * ```ts
+ * const identity = identityFromPhrase(createPhrase())
+ * const record = sealRecord({ kind: 'profile', market: 'main', key: '', seq: 1, createdAtMs, expiresAtMs, content }, identity.signer)
+ * const same = openRecord(record.bytes, { nowMs: Date.now() }) // throws RecordError with a code for anything wrong
+ * ```
+ *
+ * @packageDocumentation
+ */
+export { compareBytes, decodeCanonical, encodeCanonical, sameBytes } from './canonical.ts'
+export { categories, isCategory, topCategory } from './categories.ts'
+export type { Category } from './categories.ts'
+export { channelOf, topicOf } from './channel.ts'
+export type { Channel } from './channel.ts'
+export { RecordError } from './errors.ts'
+export type { RecordErrorCode } from './errors.ts'
+export { createPhrase, didFromKey, identityFromPhrase, keyFromDid, nymFromKey, signerFromKey } from './identity.ts'
+export type { Did, Identity, Signer } from './identity.ts'
+export { recordKinds } from './kinds.ts'
+export type { ContentOf, RecordKind } from './kinds.ts'
+export { clockSkewMsMax, conflictsPerSlotMax, kindLimits, recordBytesMax } from './limits.ts'
+export type { KindLimits } from './limits.ts'
+export { addMoney, currencyDecimals, formatMoney, isCurrency, moneyFromWire, moneyToWire, parseMoney } from './money.ts'
+export type { Money, WireMoney } from './money.ts'
+export { encodeStatement, openReceipt, openStatement, signStatement, verifyStatement } from './receipt.ts'
+export type { OpenedReceipt, Receipt, Statement } from './receipt.ts'
+export { compareForSlot, openRecord, recordDigest, recordIdOfDigest, reopenRecord, sealRecord } from './record.ts'
+export type { AnyRecord, RecordDraft, RecordId, SoukRecord } from './record.ts'
+export { verifySignature } from './signature.ts'
+export type { SignatureInput } from './signature.ts'
+export { cleanText, isCleanLine, isCleanText } from './text.ts'
+export { findWork } from './work.ts'
+export type { Work } from './work.ts'

@@ -1,0 +1,55 @@
+import * as z from 'zod'
+import { sameBytes } from '../canonical.ts'
+import { RecordError } from '../errors.ts'
+import type { CheckedFields } from '../kinds.ts'
+import { textCharsMax } from '../limits.ts'
+import { type OpenedReceipt, openReceipt, receipt } from '../receipt.ts'
+import { bytesOf, count, text } from './fields.ts'
+
+const stars = count(5).min(1)
+
+/** One party's rating of the other after one order. Immutable, addressed by its hash. */
+export const feedbackContent = z.looseObject({
+  /** Who is rated: 32-byte public key. */
+  subject: bytesOf(32),
+  /** What the rater was in the order. */
+  role: z.enum(['buyer', 'seller']),
+  stars,
+  aspects: z
+    .looseObject({
+      described: stars.optional(),
+      communication: stars.optional(),
+      punctuality: stars.optional(),
+      care: stars.optional()
+    })
+    .optional(),
+  text: text(textCharsMax / 4),
+  receipt
+})
+
+/**
+ * A feedback without a receipt of both parties is no feedback: the rater and the rated are the two who signed, and
+ * the key is the order's id, so that one party has one slot an order.
+ *
+ * @throws {@link RecordError} `receipt-missing`, `receipt-bad-signature` or `receipt-mismatch`.
+ */
+export function checkFeedback(fields: CheckedFields, content: z.infer<typeof feedbackContent>): OpenedReceipt {
+  const opened = openReceipt(content.receipt)
+  const { statement } = opened
+  const [rater, rated] =
+    content.role === 'buyer' ? [statement.buyer, statement.seller] : [statement.seller, statement.buyer]
+  if (!sameBytes(rater, fields.author) || !sameBytes(rated, content.subject)) {
+    throw new RecordError('receipt-mismatch', 'the receipt is of other parties than the rater and the rated')
+  }
+  if (fields.key !== orderKey(statement.order)) {
+    throw new RecordError('receipt-mismatch', 'the key of a feedback is the id of the order in its receipt')
+  }
+  if (fields.createdAt < statement.at) {
+    throw new RecordError('receipt-mismatch', 'the feedback is older than what it rates')
+  }
+  return opened
+}
+
+function orderKey(order: Uint8Array): string {
+  return Array.from(order, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

@@ -1,0 +1,56 @@
+/** Shapes that several kinds share. Unknown fields are kept and ignored, so that a later version may add some. */
+import { CID } from 'multiformats/cid'
+import * as z from 'zod'
+import { moneyDigitsMax } from '../limits.ts'
+import { isCurrency, isMinor } from '../money.ts'
+import { isCleanLine, isCleanText } from '../text.ts'
+
+/** One line of clean text with 1 to `charsMax` characters. */
+export const line = (charsMax: number) =>
+  z.string().min(1).max(charsMax).refine(isCleanLine, 'holds control characters or is not NFC')
+
+/** Clean text of 0 to `charsMax` characters. */
+export const text = (charsMax: number) =>
+  z.string().max(charsMax).refine(isCleanText, 'holds control characters or is not NFC')
+
+/** Exactly `length` bytes. */
+export const bytesOf = (length: number) =>
+  z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length === length, `is not ${length} bytes`)
+
+/** Up to `lengthMax` bytes. */
+export const bytesUpTo = (lengthMax: number) =>
+  z.custom<Uint8Array>(
+    (value) => value instanceof Uint8Array && value.length <= lengthMax,
+    `is not up to ${lengthMax} bytes`
+  )
+
+/** A real IPLD link (CBOR tag 42). */
+export const link = z.custom<CID>((value) => CID.asCID(value) !== null, 'is not a link')
+
+/** A whole number from 0. */
+export const count = (max: number) => z.number().int().min(0).max(max)
+
+/** Milliseconds since 1970. */
+export const timeMs = z.number().int().min(0)
+
+/** Decimal digits of an amount in minor units. */
+export const minor = z.string().max(moneyDigitsMax).refine(isMinor, 'is not a whole number of minor units')
+
+export const currency = z.string().max(160).refine(isCurrency, 'is no currency code')
+
+export const money = z.object({ minor, currency })
+
+/** CAIP-2 name of an EVM chain. */
+export const chain = z.string().regex(/^eip155:[1-9][0-9]{0,15}$/, 'is not an EVM chain such as eip155:1')
+
+/** An EVM address in lower case: one address has one form. */
+export const evmAddress = z.string().regex(/^0x[0-9a-f]{40}$/, 'is not a lower-case EVM address')
+
+/** ISO 3166-1 alpha-2. */
+export const country = z.string().regex(/^[A-Z]{2}$/, 'is not an ISO 3166 country')
+
+/** BCP 47, the common short forms. */
+export const language = z
+  .string()
+  .regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'is not a language tag')
+  .max(35)

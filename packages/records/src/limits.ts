@@ -1,0 +1,67 @@
+/** Every bound of this package, with its reason. The receiver's table decides; nothing on the wire raises a bound. */
+
+const second = 1000
+const day = 24 * 60 * 60 * second
+
+/** A signed record never exceeds this, whatever its kind: decoding hostile CBOR costs time in proportion to size. */
+export const recordBytesMax = 64 * 1024
+
+/** Nesting of maps and arrays in one body. Real records need five. */
+export const depthMax = 8
+
+/** How far ahead of the receiver's clock a record may claim to be made: home computers drift, five minutes is generous. */
+export const clockSkewMsMax = 5 * 60 * second
+
+/** Wider than envelope overhead (two byte strings, two keys and a 64-byte signature). */
+export const envelopeBytesMax = 96
+
+export const marketCharsMax = 64
+export const keyCharsMax = 96
+
+/** A two-hundred-character title is an advertisement. */
+export const titleCharsMax = 140
+export const textCharsMax = 8000
+export const nameCharsMax = 64
+export const tagsMax = 16
+export const tagCharsMax = 32
+export const imagesMax = 12
+export const imageBytesMax = 1024 * 1024
+export const settlementsMax = 8
+export const deliveriesMax = 8
+export const arbitratorsMax = 8
+export const peersMax = 8
+export const prekeysMax = 4
+export const addressCharsMax = 256
+
+/** 39 decimal digits: 2^128, more than any token's supply in its smallest unit. */
+export const moneyDigitsMax = 39
+
+/** Bounds of one kind of record. */
+export interface KindLimits {
+  /** Of the whole signed record. */
+  readonly bytesMax: number
+  /** From `createdAt` to `expiresAt`. */
+  readonly lifeMsMax: number
+  /** Live records of one unknown author that a node keeps. */
+  readonly liveUnknownMax: number
+  /** Live records of one trusted author that a node keeps. */
+  readonly liveTrustedMax: number
+  /** An immutable record has `seq` 0, content, and is never replaced: its slot holds every differing one as evidence. */
+  readonly immutable: boolean
+}
+
+/** PROTOCOL: the kinds and what bounds each. Adding a kind is one row here and one file in `kinds/`. */
+export const kindLimits = {
+  profile: { bytesMax: 8 * 1024, lifeMsMax: 30 * day, liveUnknownMax: 1, liveTrustedMax: 1, immutable: false },
+  listing: { bytesMax: 16 * 1024, lifeMsMax: 30 * day, liveUnknownMax: 20, liveTrustedMax: 1000, immutable: false },
+  feedback: { bytesMax: 8 * 1024, lifeMsMax: 730 * day, liveUnknownMax: 200, liveTrustedMax: 5000, immutable: true }
+} as const satisfies Record<string, KindLimits>
+
+/** Differing immutable records kept in one slot: two are enough to show that their author said two things. */
+export const conflictsPerSlotMax = 2
+
+/** Bits of work that may be asked or claimed; 22 bits take a laptop a few seconds. */
+export const workBitsMax = 32
+
+/** scrypt cost of the keystore: N = 2^17, r = 8, p = 1 (OWASP 2025), about 0.3 s natively. */
+export const scryptCostLog2 = 17

@@ -1,0 +1,83 @@
+import { RecordError } from './errors.ts'
+import { moneyDigitsMax } from './limits.ts'
+
+/** An amount in the smallest unit of its currency. Never a float. */
+export interface Money {
+  /** Cents, wei, …: whole units of the smallest kind; never negative on the wire. */
+  readonly minor: bigint
+  /** ISO 4217 (`EUR`), or for an asset on a chain its CAIP-19 name (`eip155:1/slip44:60`, `eip155:1/erc20:0x…`). */
+  readonly currency: string
+}
+
+/** Money as it travels: the amount as decimal digits, because wei do not fit in CBOR's 64 bits. */
+export interface WireMoney {
+  readonly minor: string
+  readonly currency: string
+}
+
+const isoPattern = /^[A-Z]{3}$/
+const caip19Pattern = /^[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}\/[-a-z0-9]{3,8}:[-.%a-zA-Z0-9]{1,128}$/
+const minorPattern = new RegExp(`^(0|[1-9][0-9]{0,${moneyDigitsMax - 1}})$`)
+
+export function isCurrency(text: string): boolean {
+  return isoPattern.test(text) || caip19Pattern.test(text)
+}
+
+/** True for an amount as it travels: decimal digits without sign or leading zero. */
+export function isMinor(text: string): boolean {
+  return minorPattern.test(text)
+}
+
+export function moneyToWire(money: Money): WireMoney {
+  if (money.minor < 0n) throw new RecordError('bad-money', `${money.minor} is negative; amounts start at 0`)
+  return { minor: money.minor.toString(), currency: money.currency }
+}
+
+export function moneyFromWire(wire: WireMoney): Money {
+  if (!isMinor(wire.minor)) throw new RecordError('bad-money', `"${wire.minor}" is not a whole number of minor units`)
+  if (!isCurrency(wire.currency)) throw new RecordError('bad-money', `"${wire.currency}" is no currency code`)
+  return { minor: BigInt(wire.minor), currency: wire.currency }
+}
+
+/**
+ * Decimal places of a currency's minor unit (ISO 4217 by way of the platform's own table).
+ *
+ * @throws {@link RecordError} `bad-money` for assets on a chain: their decimals are the token's, ask its allow-list.
+ */
+export function currencyDecimals(currency: string): number {
+  if (!isoPattern.test(currency)) throw new RecordError('bad-money', `the decimals of ${currency} are not in ISO 4217`)
+  return new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2
+}
+
+/**
+ * Reads what a person typed: digits with at most one point.
+ *
+ * @param options.decimals - Places of the minor unit; taken from ISO 4217 when left out.
+ * @throws {@link RecordError} `bad-money` when it is not a number or has more places than the currency.
+ */
+export function parseMoney(text: string, currency: string, options: { decimals?: number } = {}): Money {
+  const decimals = options.decimals ?? currencyDecimals(currency)
+  const match = /^(\d{1,30})(?:\.(\d+))?$/.exec(text.trim())
+  const fraction = match?.[2] ?? ''
+  if (match === null || fraction.length > decimals) {
+    throw new RecordError('bad-money', `"${text}" is not an amount with at most ${decimals} decimals, such as 12.50`)
+  }
+  return { minor: BigInt(match[1] + fraction.padEnd(decimals, '0')), currency }
+}
+
+/** Writes an amount for people who read logs and tables: `12.50 EUR`. */
+export function formatMoney(money: Money, options: { decimals?: number; symbol?: string } = {}): string {
+  const decimals = options.decimals ?? currencyDecimals(money.currency)
+  const digits = money.minor.toString().padStart(decimals + 1, '0')
+  const whole = digits.slice(0, digits.length - decimals)
+  const fraction = decimals === 0 ? '' : `.${digits.slice(-decimals)}`
+  return `${whole}${fraction} ${options.symbol ?? money.currency}`
+}
+
+/** @throws {@link RecordError} `currency-mismatch` when the two are of different currencies. */
+export function addMoney(a: Money, b: Money): Money {
+  if (a.currency !== b.currency) {
+    throw new RecordError('currency-mismatch', `${a.currency} and ${b.currency} cannot be added`)
+  }
+  return { minor: a.minor + b.minor, currency: a.currency }
+}

@@ -1,0 +1,115 @@
+import * as z from 'zod'
+import { decodeCanonical, encodeCanonical } from './canonical.ts'
+import { RecordError } from './errors.ts'
+import type { Signer } from './identity.ts'
+import { bytesOf, chain, count, evmAddress, link, money, timeMs } from './kinds/fields.ts'
+import { verifySignature } from './signature.ts'
+
+/**
+ * What both parties of an order sign, so that either can show a stranger that the trade was theirs.
+ *
+ * `agreement` is signed with the terms, before money moves: together with the escrow's final state it proves a trade
+ * even when one party refuses to sign anything afterwards. `closing` is signed when both say that it went well.
+ */
+export const statementContent = z.looseObject({
+  v: z.literal(1),
+  type: z.enum(['agreement', 'closing']),
+  /** The order's id, 32 bytes. */
+  order: bytesOf(32),
+  /** SHA-256 of the terms. */
+  terms: bytesOf(32),
+  buyer: bytesOf(32),
+  seller: bytesOf(32),
+  /** The listing, by the id of the revision that was bought. */
+  listing: link,
+  price: money,
+  settlement: z.enum(['escrow', 'direct', 'none']),
+  /** Where the escrow keeps its verdict; present exactly when `settlement` is `escrow`. */
+  escrow: z.looseObject({ chain, contract: evmAddress, id: bytesOf(32) }).optional(),
+  /** When it was signed first, by that party's clock. */
+  at: timeMs
+})
+
+/** See {@link statementContent}. */
+export type Statement = z.infer<typeof statementContent>
+
+/** A statement with both signatures, as it travels inside a feedback. */
+export const receipt = z.looseObject({
+  statement: z.custom<Uint8Array>(
+    (value) => value instanceof Uint8Array && value.length <= statementBytesMax,
+    'is not a statement'
+  ),
+  buyerSig: bytesOf(64),
+  sellerSig: bytesOf(64),
+  /** The transaction that ended the escrow, to spare a reader the search. The escrow's own state is what counts. */
+  settled: z.looseObject({ tx: bytesOf(32), logIndex: count(1_000_000) }).optional()
+})
+
+/** See {@link receipt}. */
+export type Receipt = z.infer<typeof receipt>
+
+/** A receipt whose signatures hold. */
+export interface OpenedReceipt {
+  readonly statement: Statement
+  readonly settled: { readonly tx: Uint8Array; readonly logIndex: number } | undefined
+}
+
+/** Two keys, two hashes, a link, a price and an escrow reference need about 500 bytes. */
+const statementBytesMax = 1024
+
+const signaturePrefix = new TextEncoder().encode('souk/receipt/1\n')
+
+/** The bytes that both sign for. */
+export function encodeStatement(statement: Statement): Uint8Array {
+  return encodeCanonical(statement)
+}
+
+/** One party's signature over a statement: 64 bytes. */
+export function signStatement(statement: Uint8Array, signer: Signer): Uint8Array {
+  return signer.sign(signedBytes(statement))
+}
+
+/** True when `publicKey` signed the statement. */
+export function verifyStatement(statement: Uint8Array, by: { publicKey: Uint8Array; signature: Uint8Array }): boolean {
+  return verifySignature({ message: signedBytes(statement), ...by })
+}
+
+/**
+ * Reads a statement's bytes.
+ *
+ * @throws {@link RecordError} `receipt-missing` when they are not one.
+ */
+export function openStatement(bytes: Uint8Array): Statement {
+  const result = statementContent.safeParse(decodeCanonical(bytes, { bytesMax: statementBytesMax }))
+  if (!result.success)
+    throw new RecordError('receipt-missing', `the statement is malformed: ${result.error.issues[0]?.message}`)
+  if ((result.data.settlement === 'escrow') !== (result.data.escrow !== undefined)) {
+    throw new RecordError('receipt-missing', 'a statement names an escrow exactly when it settles through one')
+  }
+  return result.data
+}
+
+/**
+ * Checks a receipt's two signatures.
+ *
+ * @throws {@link RecordError} `receipt-missing` or `receipt-bad-signature`.
+ */
+export function openReceipt(given: Receipt): OpenedReceipt {
+  const statement = openStatement(given.statement)
+  const buyerSigned = verifyStatement(given.statement, { publicKey: statement.buyer, signature: given.buyerSig })
+  const sellerSigned = verifyStatement(given.statement, { publicKey: statement.seller, signature: given.sellerSig })
+  if (!buyerSigned || !sellerSigned) {
+    throw new RecordError(
+      'receipt-bad-signature',
+      `the ${buyerSigned ? 'seller' : 'buyer'} did not sign this statement`
+    )
+  }
+  return { statement, settled: given.settled }
+}
+
+function signedBytes(statement: Uint8Array): Uint8Array {
+  const message = new Uint8Array(signaturePrefix.length + statement.length)
+  message.set(signaturePrefix)
+  message.set(statement, signaturePrefix.length)
+  return message
+}

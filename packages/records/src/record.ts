@@ -1,0 +1,271 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { CID } from 'multiformats/cid'
+import { create as createDigest } from 'multiformats/hashes/digest'
+import { compareBytes, decodeCanonical, encodeCanonical } from './canonical.ts'
+import { type Channel, channelOf } from './channel.ts'
+import { RecordError } from './errors.ts'
+import type { Signer } from './identity.ts'
+import { checkContent, type ContentOf, type RecordKind, recordKinds } from './kinds.ts'
+import {
+  clockSkewMsMax,
+  envelopeBytesMax,
+  keyCharsMax,
+  kindLimits,
+  marketCharsMax,
+  recordBytesMax,
+  workBitsMax
+} from './limits.ts'
+import { verifySignature } from './signature.ts'
+import { checkWork, findWork, type Work } from './work.ts'
+
+/** The id of a record: CIDv1 (dag-cbor, sha2-256 of the body) in base32, `bafyrei…`. The signature is not part of it. */
+export type RecordId = string & { readonly __brand: 'RecordId' }
+
+/** A record whose size, shape, canonical form, times, work, signature and content have been checked. */
+export interface SoukRecord<K extends RecordKind = RecordKind> {
+  readonly id: RecordId
+  readonly kind: K
+  /** 32-byte Ed25519 public key. */
+  readonly author: Uint8Array
+  /** The market that it was published to; `main` is built in. */
+  readonly market: string
+  /** `(author, kind, key)` is the slot that a higher `seq` replaces. */
+  readonly key: string
+  readonly seq: number
+  /** By the author's clock. */
+  readonly createdAtMs: number
+  /** By the author's clock; nobody keeps it longer. */
+  readonly expiresAtMs: number
+  readonly work: Work | undefined
+  /** `null` is a tombstone: it deletes what the slot held, and expires with it. */
+  readonly content: ContentOf<K> | null
+  /** Where it is gossiped and synchronised. */
+  readonly channel: Channel
+  /** The signed record as it travels. What is stored and passed on is always these bytes. */
+  readonly bytes: Uint8Array
+}
+
+/** A record of any one kind: narrowing `kind` narrows `content`. */
+export type AnyRecord = { [K in RecordKind]: SoukRecord<K> }[RecordKind]
+
+/** What an author decides about a record; the rest follows. */
+export interface RecordDraft<K extends RecordKind = RecordKind> {
+  readonly kind: K
+  readonly market: string
+  readonly key: string
+  readonly seq: number
+  readonly createdAtMs: number
+  readonly expiresAtMs: number
+  readonly content: ContentOf<K> | null
+}
+
+/** Bytes that an author signs: this prefix keeps a record's signature from meaning anything elsewhere. */
+const signaturePrefix = new TextEncoder().encode('souk/record/1\n')
+
+const keyPattern = new RegExp(`^[a-z0-9._-]{0,${keyCharsMax}}$`)
+const marketPattern = new RegExp(`^[a-z0-9][a-z0-9-]{0,${marketCharsMax - 1}}$`)
+
+/**
+ * Signs a draft. The result has passed every check that a stranger's record passes.
+ *
+ * @param options.workBits - Proof of work to find first; blocks for about 2^workBits hashes.
+ * @throws {@link RecordError} with the code of the first check that the draft fails.
+ */
+export function sealRecord<K extends RecordKind>(
+  draft: RecordDraft<K>,
+  signer: Signer,
+  options: { workBits?: number } = {}
+): SoukRecord<K> {
+  const plain = {
+    v: 1,
+    kind: draft.kind,
+    author: signer.publicKey,
+    market: draft.market,
+    key: draft.key,
+    seq: draft.seq,
+    createdAt: draft.createdAtMs,
+    expiresAt: draft.expiresAtMs,
+    content: draft.content
+  }
+  const work = options.workBits ? findWork(encodeCanonical(plain), options.workBits) : undefined
+  const body = encodeCanonical(work === undefined ? plain : { ...plain, pow: { bits: work.bits, nonce: work.nonce } })
+  const sig = signer.sign(signedBytes(body))
+  return openRecord(encodeCanonical({ body, sig }), { nowMs: draft.createdAtMs }) as SoukRecord<K>
+}
+
+/**
+ * Checks bytes from a peer and returns what they say. Cheap checks come first: nothing is hashed or verified before
+ * size, shape and canonical form are right.
+ *
+ * @param bytes - One signed record as it travels, at most {@link recordBytesMax} bytes.
+ * @param options.nowMs - The receiver's clock.
+ * @returns The record; its `bytes` are a copy of its own.
+ * @throws {@link RecordError} with the code of the first check that failed; never anything else.
+ */
+export function openRecord(bytes: Uint8Array, options: { nowMs: number }): AnyRecord {
+  const { body, sig } = openEnvelope(bytes)
+  const fields = openBody(body)
+  if (bytes.length > kindLimits[fields.kind].bytesMax) {
+    throw new RecordError(
+      'too-large',
+      `a ${fields.kind} of ${bytes.length} bytes is over ${kindLimits[fields.kind].bytesMax}`
+    )
+  }
+  checkTimes(fields, options.nowMs)
+  checkFieldsWork(fields)
+  if (!verifySignature({ signature: sig, message: signedBytes(body), publicKey: fields.author })) {
+    throw new RecordError('bad-signature', 'the signature does not hold for this author and body')
+  }
+  checkContent(fields)
+  return toRecord(fields, body, new Uint8Array(bytes))
+}
+
+/**
+ * Reopens bytes that this node checked before it stored them: decodes without verifying again.
+ * For bytes from the node's own store only.
+ */
+export function reopenRecord(bytes: Uint8Array): AnyRecord {
+  const { body } = openEnvelope(bytes)
+  return toRecord(openBody(body), body, bytes)
+}
+
+/** Of two records in one slot, which stands: higher `seq`, then lower id. Negative when `a` wins. */
+export function compareForSlot(a: Pick<SoukRecord, 'seq' | 'id'>, b: Pick<SoukRecord, 'seq' | 'id'>): number {
+  if (a.seq !== b.seq) return b.seq - a.seq
+  return compareBytes(recordDigest(a.id), recordDigest(b.id))
+}
+
+/** The 32-byte SHA-256 inside an id. */
+export function recordDigest(id: RecordId): Uint8Array {
+  return CID.parse(id).multihash.digest
+}
+
+/** @param digest - 32 bytes, SHA-256 of a body. */
+export function recordIdOfDigest(digest: Uint8Array): RecordId {
+  return CID.createV1(0x71, createDigest(0x12, digest)).toString() as RecordId
+}
+
+interface BodyFields {
+  readonly kind: RecordKind
+  readonly author: Uint8Array
+  readonly market: string
+  readonly key: string
+  readonly seq: number
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly pow: Work | undefined
+  readonly content: unknown
+}
+
+function toRecord(fields: BodyFields, body: Uint8Array, bytes: Uint8Array): AnyRecord {
+  const { kind, author, market, key, seq, content } = fields
+  const times = { createdAtMs: fields.createdAt, expiresAtMs: fields.expiresAt }
+  const channel = channelOf(kind, key)
+  return {
+    id: recordIdOfBody(body),
+    kind,
+    author,
+    market,
+    key,
+    seq,
+    ...times,
+    work: fields.pow,
+    content,
+    channel,
+    bytes
+  } as AnyRecord
+}
+
+function recordIdOfBody(body: Uint8Array): RecordId {
+  return recordIdOfDigest(sha256(body))
+}
+
+function signedBytes(body: Uint8Array): Uint8Array {
+  const message = new Uint8Array(signaturePrefix.length + body.length)
+  message.set(signaturePrefix)
+  message.set(body, signaturePrefix.length)
+  return message
+}
+
+function openEnvelope(bytes: Uint8Array): { body: Uint8Array; sig: Uint8Array } {
+  const envelope = decodeCanonical(bytes, { bytesMax: recordBytesMax })
+  if (!isMap(envelope) || Object.keys(envelope).length !== 2) {
+    throw new RecordError('bad-envelope', 'a signed record is a map of exactly `body` and `sig`')
+  }
+  const { body, sig } = envelope
+  if (!(body instanceof Uint8Array) || !(sig instanceof Uint8Array) || sig.length !== 64) {
+    throw new RecordError('bad-envelope', '`body` is bytes and `sig` is 64 bytes')
+  }
+  return { body, sig }
+}
+
+const bodyNames = new Set(['v', 'kind', 'author', 'market', 'key', 'seq', 'createdAt', 'expiresAt', 'pow', 'content'])
+
+function openBody(bytes: Uint8Array): BodyFields {
+  const body = decodeCanonical(bytes, { bytesMax: recordBytesMax - envelopeBytesMax })
+  if (!isMap(body)) throw new RecordError('bad-body', 'a body is a map')
+  if (body['v'] !== 1) throw new RecordError('bad-version', `version ${String(body['v'])} is not 1, the only one known`)
+  const stranger = Object.keys(body).find((name) => !bodyNames.has(name))
+  if (stranger !== undefined) throw new RecordError('bad-body', `a body has no field "${stranger.slice(0, 40)}"`)
+  const { kind, author, market, key, seq, createdAt, expiresAt, pow, content } = body
+  if (typeof kind !== 'string' || !(recordKinds as readonly string[]).includes(kind)) {
+    throw new RecordError(
+      'unknown-kind',
+      `the kind ${JSON.stringify(kind)?.slice(0, 40)} is none of ${recordKinds.join(', ')}`
+    )
+  }
+  require(author instanceof Uint8Array && author.length === 32, '`author` is 32 bytes')
+  require(typeof market === 'string' && marketPattern.test(market), '`market` is a short lower-case name')
+  require(typeof key === 'string' && keyPattern.test(key), `\`key\` is at most ${keyCharsMax} of a-z 0-9 . _ -`)
+  require(isCount(seq), '`seq` is a whole number from 0')
+  require(isCount(createdAt) && isCount(expiresAt), '`createdAt` and `expiresAt` are milliseconds since 1970')
+  require(content === null || isMap(content), '`content` is a map, or null')
+  return { kind: kind as RecordKind, author, market, key, seq, createdAt, expiresAt, pow: openWork(pow), content }
+}
+
+function openWork(pow: unknown): Work | undefined {
+  if (pow === undefined) return undefined
+  require(isMap(pow) && Object.keys(pow).length === 2, '`pow` is a map of exactly `bits` and `nonce`')
+  const { bits, nonce } = pow
+  require(isCount(bits) &&
+    bits <= workBitsMax &&
+    isCount(nonce), `\`pow\` has bits from 0 to ${workBitsMax} and a nonce`)
+  return { bits, nonce }
+}
+
+function checkTimes({ kind, createdAt, expiresAt }: BodyFields, nowMs: number): void {
+  const { lifeMsMax } = kindLimits[kind]
+  if (createdAt > nowMs + clockSkewMsMax) {
+    throw new RecordError(
+      'not-yet-valid',
+      `made ${createdAt - nowMs} ms ahead of this clock; ${clockSkewMsMax} are allowed`
+    )
+  }
+  if (expiresAt <= nowMs) throw new RecordError('expired', `expired ${nowMs - expiresAt} ms ago`)
+  if (expiresAt - createdAt > lifeMsMax) {
+    throw new RecordError(
+      'lives-too-long',
+      `a ${kind} lives at most ${lifeMsMax} ms, this one ${expiresAt - createdAt}`
+    )
+  }
+}
+
+function checkFieldsWork(fields: BodyFields): void {
+  const { pow, ...rest } = fields
+  if (pow === undefined) return
+  if (!checkWork(encodeCanonical({ v: 1, ...rest }), pow)) {
+    throw new RecordError('bad-work', `the nonce does not reach the ${pow.bits} bits that the record claims`)
+  }
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function require(condition: boolean, expected: string): asserts condition {
+  if (!condition) throw new RecordError('bad-body', expected)
+}

@@ -1,0 +1,67 @@
+/**
+ * One verification predicate for every platform (RFC 8032 section 5.1.7, cofactorless, strict):
+ *
+ *   S < L; A and R are canonical encodings of points that are not of small order; encode(S·B − h·A) equals R byte for
+ *   byte, with h = SHA-512(R ‖ A ‖ M) mod L.
+ *
+ * Implementations differ in exactly these cases ("Taming the many EdDSAs", Chalkias, Garillot, Nikolaenko, 2020),
+ * and one record valid here and invalid there splits the network. The checks on encodings are shared; the equation
+ * is computed by node:crypto where there is one, else by noble.
+ */
+import { verifyEquation } from '#equation'
+
+/** Verifies with the fastest implementation of this platform. Never throws; wrong lengths are `false`. */
+export function verifySignature(input: SignatureInput): boolean {
+  return hasStrictEncodings(input) && verifyEquation(input)
+}
+
+/** A signature and what it is to be checked against. */
+export interface SignatureInput {
+  /** 64 bytes: R ‖ S. */
+  readonly signature: Uint8Array
+  readonly message: Uint8Array
+  /** 32 bytes: the encoded point A. */
+  readonly publicKey: Uint8Array
+}
+
+/** The part of the predicate that needs no curve arithmetic. */
+export function hasStrictEncodings({ signature, publicKey }: SignatureInput): boolean {
+  if (signature.length !== 64 || publicKey.length !== 32) return false
+  const r = signature.subarray(0, 32)
+  return isBelow(signature.subarray(32), orderL) && isStrictPoint(publicKey) && isStrictPoint(r)
+}
+
+/** True when the y coordinate is reduced and the point is not one of the eight of small order. */
+function isStrictPoint(point: Uint8Array): boolean {
+  const y = new Uint8Array(point)
+  y[31] = (y[31] ?? 0) & 0x7f
+  return isBelow(y, fieldP) && !smallOrderY.some((small) => small.every((byte, index) => byte === y[index]))
+}
+
+/** Little-endian comparison of 32-byte numbers. */
+function isBelow(value: Uint8Array, bound: Uint8Array): boolean {
+  for (let index = 31; index >= 0; index--) {
+    const difference = (value[index] ?? 0) - (bound[index] ?? 0)
+    if (difference !== 0) return difference < 0
+  }
+  return false
+}
+
+function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
+}
+
+/** L = 2^252 + 27742317777372353535851937790883648493, the order of the base point, little-endian. */
+const orderL = fromHex('edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010')
+
+/** p = 2^255 − 19, little-endian. */
+const fieldP = fromHex('edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f')
+
+/** The y coordinates of the eight points whose order divides 8 (each serves for both signs of x). */
+const smallOrderY = [
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'
+].map(fromHex)
