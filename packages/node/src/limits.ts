@@ -1,0 +1,30 @@
+/** Bounds and defaults of a node, each with its reason. */
+
+const minute = 60_000
+const day = 24 * 60 * minute
+
+/** A listing lives as long as its kind allows, and is renewed while its seller's node runs. */
+export const listingLifeMs = 30 * day
+export const profileLifeMs = 30 * day
+/** Two years, the bound of its kind: a rating outlives the goods. */
+export const feedbackLifeMs = 730 * day
+
+/** What is nearer to its end than this is renewed: a seller may be away for ten days without losing the shop. */
+export const renewBeforeMs = 10 * day
+
+/** Renewal, expiry and re-put look at everything once an hour: cheap, and no two-year timer is needed. */
+export const houseworkEveryMs = 60 * minute
+
+/** First retry of an undelivered message; doubles up to {@link outboxRetryMsMax}. */
+export const outboxRetryMs = 2_000
+export const outboxRetryMsMax = 10 * minute
+
+/** One attempt to hand over a message: dial, send, durable processing over there, acknowledgement. */
+export const deliveryTimeoutMs = 20_000
+
+/** Results a page when the caller names no limit, and the most that it may ask for. */
+export const pageDefault = 50
+export const pageMax = 500
+
+/** Photographs larger than this are refused before they are decoded. */
+export const uploadBytesMax = 40 * 1024 * 1024
