@@ -1,0 +1,74 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { fingerprintBytes, idBytes } from './limits.ts'
+import { writeVarint } from './varint.ts'
+
+/** 32-bit words of a 256-bit number, least significant first. */
+export const sumWords = 8
+
+/** Copies a sum: in a loop, since a typed array's own `set` costs more than these eight words. */
+export function copySum(target: Uint32Array, at: number, source: Uint32Array, sourceAt: number): void {
+  for (let i = 0; i < sumWords; i++) target[at + i] = word(source, sourceAt + i)
+}
+
+/** Adds 256-bit number `b` to `a` in place, modulo 2^256. Each is {@link sumWords} words from its offset. */
+export function addSum(a: Uint32Array, aAt: number, b: Uint32Array, bAt: number): void {
+  let carry = 0
+  for (let i = 0; i < sumWords; i++) {
+    const total = word(a, aAt + i) + word(b, bAt + i) + carry
+    a[aAt + i] = total
+    carry = total > 0xffffffff ? 1 : 0
+  }
+}
+
+/** Takes 256-bit number `b` from `a` in place, modulo 2^256. */
+export function subtractSum(a: Uint32Array, aAt: number, b: Uint32Array, bAt: number): void {
+  let borrow = 0
+  for (let i = 0; i < sumWords; i++) {
+    const total = word(a, aAt + i) - word(b, bAt + i) - borrow
+    a[aAt + i] = total
+    borrow = total < 0 ? 1 : 0
+  }
+}
+
+/** Adds an id, read as a 32-byte little-endian number, to a sum in place. */
+export function addId(sum: Uint32Array, at: number, ids: Uint8Array, idAt: number): void {
+  let carry = 0
+  for (let i = 0; i < sumWords; i++) {
+    const total = word(sum, at + i) + littleEndian(ids, idAt + 4 * i) + carry
+    sum[at + i] = total
+    carry = total > 0xffffffff ? 1 : 0
+  }
+}
+
+/** Takes an id from a sum in place. */
+export function subtractId(sum: Uint32Array, at: number, ids: Uint8Array, idAt: number): void {
+  let borrow = 0
+  for (let i = 0; i < sumWords; i++) {
+    const total = word(sum, at + i) - littleEndian(ids, idAt + 4 * i) - borrow
+    sum[at + i] = total
+    borrow = total < 0 ? 1 : 0
+  }
+}
+
+/** First 16 bytes of SHA-256 over the little-endian sum of the ids and their number as a varint. */
+export function fingerprintOf(sum: Uint32Array, count: number): Uint8Array {
+  const input = new Uint8Array(idBytes + 8)
+  const view = new DataView(input.buffer)
+  for (let i = 0; i < sumWords; i++) view.setUint32(4 * i, word(sum, i), true)
+  const length = writeVarint(input, idBytes, count)
+  return sha256(input.subarray(0, idBytes + length)).slice(0, fingerprintBytes)
+}
+
+function word(sum: Uint32Array, at: number): number {
+  return sum[at] as number
+}
+
+function littleEndian(bytes: Uint8Array, at: number): number {
+  return (
+    (byte(bytes, at) | (byte(bytes, at + 1) << 8) | (byte(bytes, at + 2) << 16) | (byte(bytes, at + 3) << 24)) >>> 0
+  )
+}
+
+function byte(bytes: Uint8Array, at: number): number {
+  return bytes[at] as number
+}
