@@ -1,14 +1,13 @@
 /** What can be wrong with a record, in the order in which it is checked. Stable: peers and tests rely on the names. */
 export type RecordErrorCode =
   | 'too-large'
-  | 'not-cbor'
   | 'too-deep'
+  | 'not-cbor'
   | 'not-canonical'
   | 'bad-envelope'
   | 'bad-version'
   | 'unknown-kind'
   | 'bad-body'
-  | 'bad-text'
   | 'not-yet-valid'
   | 'expired'
   | 'lives-too-long'

@@ -1,3 +1,4 @@
+import { importSigningKey } from '#platform'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { HDKey as WalletKey } from '@scure/bip32'
@@ -68,7 +69,8 @@ export function identityFromPhrase(phrase: string): Identity {
 
 /** A signer over a 32-byte Ed25519 seed held in memory. */
 export function signerFromKey(privateKey: Uint8Array): Signer {
-  return { publicKey: ed25519.getPublicKey(privateKey), sign: (message) => ed25519.sign(message, privateKey) }
+  const publicKey = ed25519.getPublicKey(privateKey)
+  return { publicKey, sign: importSigningKey(privateKey, publicKey) }
 }
 
 /** @param publicKey - 32 bytes, Ed25519. */

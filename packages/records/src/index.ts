@@ -12,7 +12,7 @@
  * @packageDocumentation
  */
 export { compareBytes, decodeCanonical, encodeCanonical, sameBytes } from './canonical.ts'
-export { categories, isCategory, topCategory } from './categories.ts'
+export { categories, isCategory, isCategoryId, topCategory } from './categories.ts'
 export type { Category } from './categories.ts'
 export { channelOf, topicOf } from './channel.ts'
 export type { Channel } from './channel.ts'
@@ -30,8 +30,8 @@ export { encodeStatement, openReceipt, openStatement, signStatement, verifyState
 export type { OpenedReceipt, Receipt, Statement } from './receipt.ts'
 export { compareForSlot, openRecord, recordDigest, recordIdOfDigest, reopenRecord, sealRecord } from './record.ts'
 export type { AnyRecord, RecordDraft, RecordId, SoukRecord } from './record.ts'
-export { verifySignature } from './signature.ts'
-export type { SignatureInput } from './signature.ts'
+export { createVerifier, verifySignature } from './signature.ts'
+export type { SignatureInput, Verify } from './signature.ts'
 export { cleanText, isCleanLine, isCleanText } from './text.ts'
 export { findWork } from './work.ts'
 export type { Work } from './work.ts'

@@ -1,9 +1,10 @@
 import type * as z from 'zod'
 import { RecordError } from './errors.ts'
-import { checkFeedback, feedbackContent } from './kinds/feedback.ts'
+import { checkFeedback, feedbackContent, requireReceipt } from './kinds/feedback.ts'
 import { checkListing, listingContent } from './kinds/listing.ts'
 import { profileContent } from './kinds/profile.ts'
 import { kindLimits } from './limits.ts'
+import type { Verify } from './signature.ts'
 
 /** What each kind of record says. */
 const contents = { profile: profileContent, listing: listingContent, feedback: feedbackContent }
@@ -35,17 +36,19 @@ export interface CheckedFields {
  *
  * @throws {@link RecordError} `bad-content`, `not-deletable`, or a code of the kind's own.
  */
-export function checkContent(fields: CheckedFields): void {
+export function checkContent(fields: CheckedFields, options: { verify?: Verify } = {}): void {
   if (kindLimits[fields.kind].immutable && (fields.content === null || fields.seq !== 0)) {
     throw new RecordError('not-deletable', `a ${fields.kind} is never changed or deleted: it has content and seq 0`)
   }
   if (fields.kind === 'listing') checkListing(fields)
-  if (fields.kind === 'profile' && fields.key !== '')
+  if (fields.kind === 'profile' && fields.key !== '') {
     throw new RecordError('bad-content', 'the key of a profile is empty')
+  }
   if (fields.content === null) return
+  if (fields.kind === 'feedback') requireReceipt(fields.content)
   const result = contents[fields.kind].safeParse(fields.content)
   if (!result.success) throw new RecordError('bad-content', describe(fields.kind, result.error))
-  if (fields.kind === 'feedback') checkFeedback(fields, result.data as ContentOf<'feedback'>)
+  if (fields.kind === 'feedback') checkFeedback(fields, result.data as ContentOf<'feedback'>, options)
 }
 
 /** One line that names the first wrong field. */

@@ -57,6 +57,9 @@ export const kindLimits = {
   feedback: { bytesMax: 8 * 1024, lifeMsMax: 730 * day, liveUnknownMax: 200, liveTrustedMax: 5000, immutable: true }
 } as const satisfies Record<string, KindLimits>
 
+/** Keys that one verifier remembers: a thousand authors at about 1 kB each. */
+export const verifierKeysMax = 1024
+
 /** Differing immutable records kept in one slot: two are enough to show that their author said two things. */
 export const conflictsPerSlotMax = 2
 

@@ -1,9 +1,9 @@
 import * as z from 'zod'
-import { decodeCanonical, encodeCanonical } from './canonical.ts'
+import { decodeCanonical, encodeCanonical, sameBytes } from './canonical.ts'
 import { RecordError } from './errors.ts'
 import type { Signer } from './identity.ts'
 import { bytesOf, chain, count, evmAddress, link, money, timeMs } from './kinds/fields.ts'
-import { verifySignature } from './signature.ts'
+import { type Verify, verifySignature } from './signature.ts'
 
 /**
  * What both parties of an order sign, so that either can show a stranger that the trade was theirs.
@@ -77,12 +77,16 @@ export function verifyStatement(statement: Uint8Array, by: { publicKey: Uint8Arr
 /**
  * Reads a statement's bytes.
  *
- * @throws {@link RecordError} `receipt-missing` when they are not one.
+ * @throws {@link RecordError} `receipt-missing` when they are not one, `receipt-mismatch` when it names one party twice.
  */
 export function openStatement(bytes: Uint8Array): Statement {
-  const result = statementContent.safeParse(decodeCanonical(bytes, { bytesMax: statementBytesMax }))
-  if (!result.success)
+  const result = statementContent.safeParse(decodeStatement(bytes))
+  if (!result.success) {
     throw new RecordError('receipt-missing', `the statement is malformed: ${result.error.issues[0]?.message}`)
+  }
+  if (sameBytes(result.data.buyer, result.data.seller)) {
+    throw new RecordError('receipt-mismatch', 'buyer and seller are one: nobody trades with himself')
+  }
   if ((result.data.settlement === 'escrow') !== (result.data.escrow !== undefined)) {
     throw new RecordError('receipt-missing', 'a statement names an escrow exactly when it settles through one')
   }
@@ -92,12 +96,15 @@ export function openStatement(bytes: Uint8Array): Statement {
 /**
  * Checks a receipt's two signatures.
  *
- * @throws {@link RecordError} `receipt-missing` or `receipt-bad-signature`.
+ * @param options.verify - From {@link createVerifier} where many are opened.
+ * @throws {@link RecordError} `receipt-missing`, `receipt-mismatch` or `receipt-bad-signature`.
  */
-export function openReceipt(given: Receipt): OpenedReceipt {
+export function openReceipt(given: Receipt, options: { verify?: Verify } = {}): OpenedReceipt {
+  const { verify = verifySignature } = options
   const statement = openStatement(given.statement)
-  const buyerSigned = verifyStatement(given.statement, { publicKey: statement.buyer, signature: given.buyerSig })
-  const sellerSigned = verifyStatement(given.statement, { publicKey: statement.seller, signature: given.sellerSig })
+  const message = signedBytes(given.statement)
+  const buyerSigned = verify({ message, publicKey: statement.buyer, signature: given.buyerSig })
+  const sellerSigned = verify({ message, publicKey: statement.seller, signature: given.sellerSig })
   if (!buyerSigned || !sellerSigned) {
     throw new RecordError(
       'receipt-bad-signature',
@@ -105,6 +112,14 @@ export function openReceipt(given: Receipt): OpenedReceipt {
     )
   }
   return { statement, settled: given.settled }
+}
+
+function decodeStatement(bytes: Uint8Array): unknown {
+  try {
+    return decodeCanonical(bytes, { bytesMax: statementBytesMax })
+  } catch (cause) {
+    throw new RecordError('receipt-missing', 'the statement is not canonical dag-cbor', { cause })
+  }
 }
 
 function signedBytes(statement: Uint8Array): Uint8Array {

@@ -15,7 +15,7 @@ import {
   recordBytesMax,
   workBitsMax
 } from './limits.ts'
-import { verifySignature } from './signature.ts'
+import { type Verify, verifySignature } from './signature.ts'
 import { checkWork, findWork, type Work } from './work.ts'
 
 /** The id of a record: CIDv1 (dag-cbor, sha2-256 of the body) in base32, `bafyrei…`. The signature is not part of it. */
@@ -99,10 +99,12 @@ export function sealRecord<K extends RecordKind>(
  *
  * @param bytes - One signed record as it travels, at most {@link recordBytesMax} bytes.
  * @param options.nowMs - The receiver's clock.
+ * @param options.verify - From {@link createVerifier} where many records are opened.
  * @returns The record; its `bytes` are a copy of its own.
  * @throws {@link RecordError} with the code of the first check that failed; never anything else.
  */
-export function openRecord(bytes: Uint8Array, options: { nowMs: number }): AnyRecord {
+export function openRecord(bytes: Uint8Array, options: { nowMs: number; verify?: Verify }): AnyRecord {
+  const { verify = verifySignature } = options
   const { body, sig } = openEnvelope(bytes)
   const fields = openBody(body)
   if (bytes.length > kindLimits[fields.kind].bytesMax) {
@@ -113,10 +115,10 @@ export function openRecord(bytes: Uint8Array, options: { nowMs: number }): AnyRe
   }
   checkTimes(fields, options.nowMs)
   checkFieldsWork(fields)
-  if (!verifySignature({ signature: sig, message: signedBytes(body), publicKey: fields.author })) {
+  if (!verify({ signature: sig, message: signedBytes(body), publicKey: fields.author })) {
     throw new RecordError('bad-signature', 'the signature does not hold for this author and body')
   }
-  checkContent(fields)
+  checkContent(fields, { verify })
   return toRecord(fields, body, new Uint8Array(bytes))
 }
 
@@ -219,6 +221,7 @@ function openBody(bytes: Uint8Array): BodyFields {
   require(typeof key === 'string' && keyPattern.test(key), `\`key\` is at most ${keyCharsMax} of a-z 0-9 . _ -`)
   require(isCount(seq), '`seq` is a whole number from 0')
   require(isCount(createdAt) && isCount(expiresAt), '`createdAt` and `expiresAt` are milliseconds since 1970')
+  require(expiresAt > createdAt, '`expiresAt` is after `createdAt`')
   require(content === null || isMap(content), '`content` is a map, or null')
   return { kind: kind as RecordKind, author, market, key, seq, createdAt, expiresAt, pow: openWork(pow), content }
 }

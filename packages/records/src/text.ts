@@ -3,14 +3,18 @@
  * read otherwise than it is stored), never HTML. Line breaks and tabs are allowed where a text has lines.
  */
 
-// eslint-disable-next-line no-control-regex -- control characters are exactly what this looks for
-const forbiddenInLine = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufffe\uffff]|\p{Surrogate}/u
-// eslint-disable-next-line no-control-regex -- as above, less tab and line feed
-const forbiddenInText = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufffe\uffff]|\p{Surrogate}/u
+// Control characters; line and paragraph separators; bidirectional overrides and isolates; the byte order mark, which
+// decoders drop or keep as they please; the two noncharacters that end a plane; half a surrogate pair.
+const forbiddenInLine =
+  // eslint-disable-next-line no-control-regex -- control characters are exactly what this looks for
+  /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]|\p{Surrogate}/u
+const forbiddenInText =
+  // eslint-disable-next-line no-control-regex -- as above, less tab and line feed
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]|\p{Surrogate}/u
 
-/** True for one line of clean text. */
+/** True for one line of clean text, without white space at its ends. */
 export function isCleanLine(text: string): boolean {
-  return !forbiddenInLine.test(text) && text === text.normalize('NFC')
+  return !forbiddenInLine.test(text) && text === text.trim() && text === text.normalize('NFC')
 }
 
 /** True for clean text of several lines. */
@@ -20,9 +24,9 @@ export function isCleanText(text: string): boolean {
 
 /** Makes a person's input clean: normalised, line ends unified, forbidden characters dropped, trimmed. */
 export function cleanText(text: string): string {
-  const lines = text.normalize('NFC').replace(/\r\n?/g, '\n')
-  return Array.from(lines)
+  return Array.from(text.replace(/\r\n?|[\u2028\u2029]/g, '\n'))
     .filter((character) => !forbiddenInText.test(character))
     .join('')
+    .normalize('NFC')
     .trim()
 }

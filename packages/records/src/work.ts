@@ -1,4 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js'
+import { RecordError } from './errors.ts'
+import { workBitsMax } from './limits.ts'
 
 /**
  * Proof of work, a speed bump against bulk publishing. The proven value is
@@ -18,6 +20,9 @@ export function checkWork(preimage: Uint8Array, work: Work): boolean {
 
 /** Looks for a nonce; takes 2^bits hashes on average. Synchronous: callers run it where blocking is no harm. */
 export function findWork(preimage: Uint8Array, bits: number): Work {
+  if (!(bits >= 0 && bits <= workBitsMax)) {
+    throw new RecordError('bad-work', `${bits} bits of work are asked; at most ${workBitsMax} are allowed`)
+  }
   const digest = sha256(preimage)
   for (let nonce = 0; ; nonce++) {
     if (zeroBits(sha256(challenge(digest, nonce))) >= bits) return { bits, nonce }

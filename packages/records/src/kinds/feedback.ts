@@ -2,8 +2,9 @@ import * as z from 'zod'
 import { sameBytes } from '../canonical.ts'
 import { RecordError } from '../errors.ts'
 import type { CheckedFields } from '../kinds.ts'
-import { textCharsMax } from '../limits.ts'
+import { clockSkewMsMax, textCharsMax } from '../limits.ts'
 import { type OpenedReceipt, openReceipt, receipt } from '../receipt.ts'
+import type { Verify } from '../signature.ts'
 import { bytesOf, count, text } from './fields.ts'
 
 const stars = count(5).min(1)
@@ -33,8 +34,12 @@ export const feedbackContent = z.looseObject({
  *
  * @throws {@link RecordError} `receipt-missing`, `receipt-bad-signature` or `receipt-mismatch`.
  */
-export function checkFeedback(fields: CheckedFields, content: z.infer<typeof feedbackContent>): OpenedReceipt {
-  const opened = openReceipt(content.receipt)
+export function checkFeedback(
+  fields: CheckedFields,
+  content: z.infer<typeof feedbackContent>,
+  options: { verify?: Verify } = {}
+): OpenedReceipt {
+  const opened = openReceipt(content.receipt, options)
   const { statement } = opened
   const [rater, rated] =
     content.role === 'buyer' ? [statement.buyer, statement.seller] : [statement.seller, statement.buyer]
@@ -44,10 +49,18 @@ export function checkFeedback(fields: CheckedFields, content: z.infer<typeof fee
   if (fields.key !== orderKey(statement.order)) {
     throw new RecordError('receipt-mismatch', 'the key of a feedback is the id of the order in its receipt')
   }
-  if (fields.createdAt < statement.at) {
+  // The two signed by different clocks; each may be off by as much as any record's.
+  if (fields.createdAt + clockSkewMsMax < statement.at) {
     throw new RecordError('receipt-mismatch', 'the feedback is older than what it rates')
   }
   return opened
+}
+
+/** Names the worst fault of a feedback before its fields are looked at. */
+export function requireReceipt(content: unknown): void {
+  if ((content as { receipt?: unknown }).receipt === undefined) {
+    throw new RecordError('receipt-missing', 'a feedback carries the receipt of the order that it rates')
+  }
 }
 
 function orderKey(order: Uint8Array): string {

@@ -5,13 +5,12 @@ import { moneyDigitsMax } from '../limits.ts'
 import { isCurrency, isMinor } from '../money.ts'
 import { isCleanLine, isCleanText } from '../text.ts'
 
-/** One line of clean text with 1 to `charsMax` characters. */
+/** One line of clean text with 1 to `charsMax` UTF-16 code units. */
 export const line = (charsMax: number) =>
-  z.string().min(1).max(charsMax).refine(isCleanLine, 'holds control characters or is not NFC')
+  z.string().min(1).max(charsMax).refine(isCleanLine, 'is not one trimmed line of clean text')
 
-/** Clean text of 0 to `charsMax` characters. */
-export const text = (charsMax: number) =>
-  z.string().max(charsMax).refine(isCleanText, 'holds control characters or is not NFC')
+/** Clean text of 0 to `charsMax` UTF-16 code units. */
+export const text = (charsMax: number) => z.string().max(charsMax).refine(isCleanText, 'is not clean text')
 
 /** Exactly `length` bytes. */
 export const bytesOf = (length: number) =>
@@ -24,8 +23,12 @@ export const bytesUpTo = (lengthMax: number) =>
     `is not up to ${lengthMax} bytes`
   )
 
-/** A real IPLD link (CBOR tag 42). */
-export const link = z.custom<CID>((value) => CID.asCID(value) !== null, 'is not a link')
+/** A real IPLD link (CBOR tag 42): CIDv1 of a SHA-256. Other hashes may be weak, or hold the data itself. */
+export const link = z.custom<CID>(
+  (value) =>
+    value instanceof CID && value.version === 1 && value.multihash.code === 0x12 && value.multihash.size === 32,
+  'is not a link to a SHA-256'
+)
 
 /** A whole number from 0. */
 export const count = (max: number) => z.number().int().min(0).max(max)

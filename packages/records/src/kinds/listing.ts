@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { isCategory, topCategory } from '../categories.ts'
+import { isCategory, isCategoryId, topCategory } from '../categories.ts'
 import { RecordError } from '../errors.ts'
 import type { CheckedFields } from '../kinds.ts'
 import {
@@ -88,7 +88,7 @@ export const listingContent = z.looseObject({
   title: line(titleCharsMax),
   description: text(textCharsMax),
   language: language,
-  category: z.string().refine(isCategory, 'is not a category of the taxonomy'),
+  category: z.string().refine(isCategoryId, 'is not below a vertical of the taxonomy'),
   itemCondition: z.enum(['New', 'Used', 'Refurbished', 'Damaged']).optional(),
   /** Of one unit. Left out where the two are to agree, and for gifts. */
   price: money.optional(),
