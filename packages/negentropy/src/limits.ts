@@ -32,8 +32,9 @@ export const messageBytesMaxDefault = 1 << 20
 export const roundsMaxDefault = 64
 
 /**
- * Ranges in one message, read or written. Each costs the reader two searches and one SHA-256 (3 to 4 µs), so this is
- * about 0.1 s of work for the worst message; an honest one of 180 scattered differences in 100,000 has about 4,000.
+ * Ranges in one message, read or written. Each costs the reader a search and one SHA-256, about 4 µs, so this
+ * is 0.13 s of work for the worst message (measured, test/reconcile.bench.ts); an honest one of 180 scattered
+ * differences in 100,000 has about 3,000.
  */
 export const rangesMaxDefault = 32_768
 
@@ -48,6 +49,7 @@ export const bucketsMax = 16
 
 /**
  * A range of at most so many items is listed, not split. The protocol leaves it open; the reference lists up to 31.
- * Listing costs 32 bytes an item where a fingerprint costs about 22 for any number. Measured in bench.ts.
+ * Listing costs 32 bytes an item where a fingerprint costs about 22 for any number: 8 halves the bytes of scattered
+ * differences for one round more (docs/decisions/0231).
  */
 export const listedMax = 8
