@@ -1,1 +1,28 @@
-export {}
+/**
+ * A whole Souk node as a library: listings, search, orders, feedback and reputation over libp2p, with everything that
+ * it returns as plain data.
+ *
+ * @packageDocumentation
+ */
+export type { ChainInit, NetworkInit, ReferenceRates, TokenInit, TrustInit } from './config.ts'
+export { NodeError } from './errors.ts'
+export type { NodeErrorCode } from './errors.ts'
+export type { Feedback, FeedbackDraft, FeedbackView, ReputationView } from './feedback.ts'
+export type { ImageView } from './image.ts'
+export type { DeliveryView, ListingDraft, ListingView, SettlementDraft, SettlementView } from './listing.ts'
+export type {
+  BalanceView,
+  ImageShelf,
+  ListingFilter,
+  Listings,
+  NodeEvent,
+  Peers,
+  PeerView,
+  SearchPage,
+  SearchQuery,
+  SoukNode,
+  StatusView,
+  Wallet
+} from './node.ts'
+export type { BuyRequest, OrderAction, Orders, OrderView } from './order.ts'
+export type { ProfileDraft, Profiles, ProfileView } from './profile.ts'
