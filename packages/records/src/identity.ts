@@ -47,7 +47,7 @@ export function createPhrase(): string {
  * @throws {@link RecordError} `bad-phrase` when a word or the checksum is wrong.
  */
 export function identityFromPhrase(phrase: string): Identity {
-  const normalised = phrase.normalize('NFKD').trim().toLowerCase().split(/\s+/).join(' ')
+  const normalised = normalisePhrase(phrase)
   if (!validateMnemonic(normalised, wordlist)) {
     throw new RecordError('bad-phrase', 'a word is not in the BIP-39 list, or the words are in another order')
   }
@@ -65,6 +65,11 @@ export function identityFromPhrase(phrase: string): Identity {
     backupKey: key("1'/0'"),
     messageKey: key("2'/0'")
   }
+}
+
+/** The words as BIP-39 hashes them, whatever case and white space a person typed. */
+export function normalisePhrase(phrase: string): string {
+  return phrase.normalize('NFKD').trim().toLowerCase().split(/\s+/).join(' ')
 }
 
 /** A signer over a 32-byte Ed25519 seed held in memory. */

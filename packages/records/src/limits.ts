@@ -68,3 +68,12 @@ export const workBitsMax = 32
 
 /** scrypt cost of the keystore: N = 2^17, r = 8, p = 1 (OWASP 2025), about 0.3 s natively. */
 export const scryptCostLog2 = 17
+
+/** A keystore that asks for more is refused: 2^18 takes 256 MiB, which the smallest machines just have. */
+export const scryptCostLog2Max = 18
+
+/** For tests; below it scrypt is no protection worth the name. */
+export const scryptCostLog2Min = 10
+
+/** A keystore has about 400 bytes. */
+export const keystoreBytesMax = 1024

@@ -17,6 +17,12 @@ export interface WireMoney {
 
 const isoPattern = /^[A-Z]{3}$/
 const caip19Pattern = /^[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}\/[-a-z0-9]{3,8}:[-.%a-zA-Z0-9]{1,128}$/
+/** ISO 4217, list one of 2024: all others have two places. */
+const unusualDecimals: readonly (readonly [places: number, currencies: readonly string[]])[] = [
+  [0, 'BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF'.split(' ')],
+  [3, 'BHD IQD JOD KWD LYD OMR TND'.split(' ')],
+  [4, 'CLF UYW'.split(' ')]
+]
 const minorPattern = new RegExp(`^(0|[1-9][0-9]{0,${moneyDigitsMax - 1}})$`)
 
 export function isCurrency(text: string): boolean {
@@ -28,11 +34,14 @@ export function isMinor(text: string): boolean {
   return minorPattern.test(text)
 }
 
+/** @throws {@link RecordError} `bad-money` for what cannot travel: a negative or endless amount, an unknown unit. */
 export function moneyToWire(money: Money): WireMoney {
-  if (money.minor < 0n) throw new RecordError('bad-money', `${money.minor} is negative; amounts start at 0`)
-  return { minor: money.minor.toString(), currency: money.currency }
+  const wire = { minor: money.minor.toString(), currency: money.currency }
+  moneyFromWire(wire)
+  return wire
 }
 
+/** @throws {@link RecordError} `bad-money`. */
 export function moneyFromWire(wire: WireMoney): Money {
   if (!isMinor(wire.minor)) throw new RecordError('bad-money', `"${wire.minor}" is not a whole number of minor units`)
   if (!isCurrency(wire.currency)) throw new RecordError('bad-money', `"${wire.currency}" is no currency code`)
@@ -40,20 +49,21 @@ export function moneyFromWire(wire: WireMoney): Money {
 }
 
 /**
- * Decimal places of a currency's minor unit (ISO 4217 by way of the platform's own table).
+ * Decimal places of a currency's minor unit (ISO 4217). The table is our own because platforms disagree: ICU gives the
+ * Iraqi dinar 0 places where ISO has 3, and a price must not change a thousandfold between two programs.
  *
  * @throws {@link RecordError} `bad-money` for assets on a chain: their decimals are the token's, ask its allow-list.
  */
 export function currencyDecimals(currency: string): number {
   if (!isoPattern.test(currency)) throw new RecordError('bad-money', `the decimals of ${currency} are not in ISO 4217`)
-  return new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2
+  return unusualDecimals.find(([, currencies]) => currencies.includes(currency))?.[0] ?? 2
 }
 
 /**
  * Reads what a person typed: digits with at most one point.
  *
  * @param options.decimals - Places of the minor unit; taken from ISO 4217 when left out.
- * @throws {@link RecordError} `bad-money` when it is not a number or has more places than the currency.
+ * @throws {@link RecordError} `bad-money` when it is not a number, has more places than the currency or is too large.
  */
 export function parseMoney(text: string, currency: string, options: { decimals?: number } = {}): Money {
   const decimals = options.decimals ?? currencyDecimals(currency)
@@ -62,16 +72,20 @@ export function parseMoney(text: string, currency: string, options: { decimals?:
   if (match === null || fraction.length > decimals) {
     throw new RecordError('bad-money', `"${text}" is not an amount with at most ${decimals} decimals, such as 12.50`)
   }
-  return { minor: BigInt(match[1] + fraction.padEnd(decimals, '0')), currency }
+  return moneyFromWire({ minor: BigInt(match[1] + fraction.padEnd(decimals, '0')).toString(), currency })
 }
 
-/** Writes an amount for people who read logs and tables: `12.50 EUR`. */
+/** Writes an amount for people who read logs and tables: `12.50 EUR`, for a difference also `-3.00 EUR`. */
 export function formatMoney(money: Money, options: { decimals?: number; symbol?: string } = {}): string {
   const decimals = options.decimals ?? currencyDecimals(money.currency)
-  const digits = money.minor.toString().padStart(decimals + 1, '0')
+  const sign = money.minor < 0n ? '-' : ''
+  const digits = money.minor
+    .toString()
+    .slice(sign.length)
+    .padStart(decimals + 1, '0')
   const whole = digits.slice(0, digits.length - decimals)
   const fraction = decimals === 0 ? '' : `.${digits.slice(-decimals)}`
-  return `${whole}${fraction} ${options.symbol ?? money.currency}`
+  return `${sign}${whole}${fraction} ${options.symbol ?? money.currency}`
 }
 
 /** @throws {@link RecordError} `currency-mismatch` when the two are of different currencies. */

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, scrypt, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, hash, scrypt, sign, verify } from 'node:crypto'
 import type { Equation, ScryptCost } from './platform.ts'
 
 /**
@@ -24,6 +24,10 @@ export function importSigningKey(privateKey: Uint8Array, publicKey: Uint8Array):
   const jwk = { kty: 'OKP', crv: 'Ed25519', d: toBase64url(privateKey), x: toBase64url(publicKey) }
   const key = createPrivateKey({ key: jwk, format: 'jwk' })
   return (message) => new Uint8Array(sign(null, message, key))
+}
+
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(hash('sha256', bytes, 'buffer'))
 }
 
 /** scrypt (RFC 7914) on libuv's thread pool: nothing else waits. */

@@ -25,6 +25,8 @@ export function importKey(publicKey: Uint8Array): Equation | undefined {
   }
 }
 
+export { sha256 } from '@noble/hashes/sha2.js'
+
 /** @param privateKey - 32-byte seed. */
 export function importSigningKey(privateKey: Uint8Array): (message: Uint8Array) => Uint8Array {
   return (message) => ed25519.sign(message, privateKey)

@@ -1,7 +1,7 @@
-import { sha256 } from '@noble/hashes/sha2.js'
+import { sha256 } from '#platform'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
-import { compareBytes, decodeCanonical, encodeCanonical } from './canonical.ts'
+import { compareBytes, decodeCanonical, encodeCanonical, sameBytes } from './canonical.ts'
 import { type Channel, channelOf } from './channel.ts'
 import { RecordError } from './errors.ts'
 import type { Signer } from './identity.ts'
@@ -189,7 +189,14 @@ function signedBytes(body: Uint8Array): Uint8Array {
   return message
 }
 
-function openEnvelope(bytes: Uint8Array): { body: Uint8Array; sig: Uint8Array } {
+interface Envelope {
+  readonly body: Uint8Array
+  readonly sig: Uint8Array
+}
+
+function openEnvelope(bytes: Uint8Array): Envelope {
+  const plain = readPlainEnvelope(bytes)
+  if (plain !== undefined) return plain
   const envelope = decodeCanonical(bytes, { bytesMax: recordBytesMax })
   if (!isMap(envelope) || Object.keys(envelope).length !== 2) {
     throw new RecordError('bad-envelope', 'a signed record is a map of exactly `body` and `sig`')
@@ -199,6 +206,25 @@ function openEnvelope(bytes: Uint8Array): { body: Uint8Array; sig: Uint8Array } 
     throw new RecordError('bad-envelope', '`body` is bytes and `sig` is 64 bytes')
   }
   return { body, sig }
+}
+
+/** {"sig": 64 bytes, "body": …} up to the signature, and from there to the length of a body of 256 bytes or more. */
+const sigHead = Uint8Array.of(0xa2, 0x63, 0x73, 0x69, 0x67, 0x58, 0x40)
+const bodyHead = Uint8Array.of(0x64, 0x62, 0x6f, 0x64, 0x79, 0x59)
+
+/**
+ * Reads an envelope where its one byte form has its fields, a tenth of the time of decoding and encoding it. Whatever
+ * does not fit byte for byte is `undefined`: the decoder takes it or names the fault.
+ */
+function readPlainEnvelope(bytes: Uint8Array): Envelope | undefined {
+  const sigAt = sigHead.length
+  const lengthAt = sigAt + 64 + bodyHead.length
+  const bodyAt = lengthAt + 2
+  const length = ((bytes[lengthAt] ?? 0) << 8) | (bytes[lengthAt + 1] ?? 0)
+  if (length < 256 || bytes.length !== bodyAt + length || bytes.length > recordBytesMax) return undefined
+  if (!sameBytes(bytes.subarray(0, sigAt), sigHead)) return undefined
+  if (!sameBytes(bytes.subarray(sigAt + 64, lengthAt), bodyHead)) return undefined
+  return { sig: bytes.subarray(sigAt, sigAt + 64), body: bytes.subarray(bodyAt) }
 }
 
 const bodyNames = new Set(['v', 'kind', 'author', 'market', 'key', 'seq', 'createdAt', 'expiresAt', 'pow', 'content'])

@@ -9,6 +9,7 @@
  * is computed by node:crypto where there is one, else by noble.
  */
 import { importKey } from '#platform'
+import { hexToBytes } from '@noble/hashes/utils.js'
 import { sameBytes } from './canonical.ts'
 import { verifierKeysMax } from './limits.ts'
 import type { Equation } from './platform.ts'
@@ -77,15 +78,11 @@ function isBelow(value: Uint8Array, bound: Uint8Array): boolean {
   return false
 }
 
-function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
-}
-
 /** L = 2^252 + 27742317777372353535851937790883648493, the order of the base point, little-endian. */
-const orderL = fromHex('edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010')
+const orderL = hexToBytes('edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010')
 
 /** p = 2^255 − 19, little-endian. */
-const fieldP = fromHex('edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f')
+const fieldP = hexToBytes('edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f')
 
 /** The y coordinates of the eight points whose order divides 8 (each serves for both signs of x). */
 const smallOrderY = [
@@ -94,4 +91,4 @@ const smallOrderY = [
   '0000000000000000000000000000000000000000000000000000000000000000',
   '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
   'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'
-].map(fromHex)
+].map(hexToBytes)

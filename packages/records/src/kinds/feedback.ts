@@ -1,3 +1,4 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
 import * as z from 'zod'
 import { sameBytes } from '../canonical.ts'
 import { RecordError } from '../errors.ts'
@@ -46,7 +47,7 @@ export function checkFeedback(
   if (!sameBytes(rater, fields.author) || !sameBytes(rated, content.subject)) {
     throw new RecordError('receipt-mismatch', 'the receipt is of other parties than the rater and the rated')
   }
-  if (fields.key !== orderKey(statement.order)) {
+  if (fields.key !== bytesToHex(statement.order)) {
     throw new RecordError('receipt-mismatch', 'the key of a feedback is the id of the order in its receipt')
   }
   // The two signed by different clocks; each may be off by as much as any record's.
@@ -61,8 +62,4 @@ export function requireReceipt(content: unknown): void {
   if ((content as { receipt?: unknown }).receipt === undefined) {
     throw new RecordError('receipt-missing', 'a feedback carries the receipt of the order that it rates')
   }
-}
-
-function orderKey(order: Uint8Array): string {
-  return Array.from(order, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -1,5 +1,6 @@
 /** What vectors and tests are made of: fixed people, valid drafts of each kind, and CBOR written by hand. */
 import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import {
   type ContentOf,
   encodeCanonical,
@@ -133,7 +134,7 @@ export function feedbackOf(people: People, statement: Statement = statementOf(pe
   }
 }
 
-export const orderKey = toHex(sha256(new TextEncoder().encode('order')))
+export const orderKey = bytesToHex(sha256(new TextEncoder().encode('order')))
 
 /** A draft's body fields, with room for what no draft may say. */
 export type Body = Record<string, unknown>
@@ -182,12 +183,4 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
     offset += part.length
   }
   return all
-}
-
-export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-}
-
-export function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
 }

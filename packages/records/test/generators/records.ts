@@ -1,3 +1,4 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
 import {
   type ContentOf,
   encodeCanonical,
@@ -27,8 +28,7 @@ import {
   rawMap,
   receiptOf,
   signBody,
-  statementOf,
-  toHex
+  statementOf
 } from './parts.ts'
 
 /** One record that every implementation accepts. */
@@ -111,7 +111,7 @@ function validRecords(people: People): ValidRecord[] {
       seller.signer
     )
   }
-  return Object.entries(records).map(([name, { bytes, id }]) => ({ name, bytesHex: toHex(bytes), id, nowMs }))
+  return Object.entries(records).map(([name, { bytes, id }]) => ({ name, bytesHex: bytesToHex(bytes), id, nowMs }))
 }
 
 /** Bytes under a name, to be refused with the code that the group is named for. */
@@ -129,7 +129,7 @@ function invalidRecords(people: People): InvalidRecord[] {
   return Object.entries(groups).flatMap(([code, cases]) =>
     Object.entries(cases).map(([name, bytes]) => ({
       name,
-      bytesHex: toHex(bytes),
+      bytesHex: bytesToHex(bytes),
       code: code as RecordErrorCode,
       nowMs
     }))
