@@ -1,14 +1,28 @@
 import { readFileSync } from 'node:fs'
+import { ed25519 } from '@noble/curves/ed25519.js'
 import { hexToBytes } from '@noble/hashes/utils.js'
-import { openRecord } from '@souk/records'
+import {
+  createVerifier,
+  identityFromPhrase,
+  openKeystore,
+  openRecord,
+  type SignatureInput,
+  verifySignature
+} from '@souk/records'
 import { describe, expect, test } from 'vitest'
+import * as native from '../src/platform-node.ts'
+import * as portable from '../src/platform-portable.ts'
+import { hasStrictEncodings } from '../src/signature.ts'
 import { files } from './generators/generate.ts'
+import { type identityVectors, type KeystoreVectors } from './generators/identities.ts'
 import { codeOf, type InvalidRecord, type ValidRecord } from './generators/records.ts'
+import type { SignatureCase, SignatureVectors } from './generators/signatures.ts'
 
-const read = (name: string): unknown => JSON.parse(readFileSync(new URL(`vectors/${name}`, import.meta.url), 'utf8'))
+const read = (name: keyof typeof files): unknown =>
+  JSON.parse(readFileSync(new URL(`vectors/${name}`, import.meta.url), 'utf8'))
 
-test.each(Object.entries(files))('%s is what generate.ts writes', (name, generate) => {
-  expect(read(name)).toEqual(JSON.parse(JSON.stringify(generate())))
+test.each(Object.keys(files) as (keyof typeof files)[])('%s is what generate.ts writes', async (name) => {
+  expect(read(name)).toEqual(JSON.parse(JSON.stringify(await files[name]())))
 })
 
 describe('records.json', () => {
@@ -22,3 +36,84 @@ describe('records.json', () => {
     expect(codeOf(hexToBytes(bytesHex), { nowMs })).toBe(code)
   })
 })
+
+describe('signatures.json', () => {
+  const { valid, invalid } = read('signatures.json') as SignatureVectors
+  const inputOf = ({ publicKeyHex, messageHex, signatureHex }: SignatureCase) => ({
+    publicKey: hexToBytes(publicKeyHex),
+    message: hexToBytes(messageHex),
+    signature: hexToBytes(signatureHex)
+  })
+  const predicates = {
+    'the default': verifySignature,
+    'one that remembers keys': createVerifier({ keysMax: 3 }),
+    'node:crypto': predicateOf(native),
+    'noble’s arithmetic': predicateOf(portable)
+  }
+
+  test.each(Object.entries(predicates))('%s accepts the valid half and nothing of the other', (_, verify) => {
+    const judged = (cases: readonly SignatureCase[]): string[] =>
+      cases.filter((one) => verify(inputOf(one))).map(({ name }) => name)
+    expect(judged(valid)).toEqual(valid.map(({ name }) => name))
+    expect(judged(invalid)).toEqual([])
+  })
+
+  test.each([
+    { name: 'noble by default', accepts: 287, verify: laxly(true) },
+    { name: 'noble with zip215: false', accepts: 71, verify: laxly(false) },
+    { name: 'the portable equation alone', accepts: 8, verify: equationAlone }
+  ])('the cases tell predicates apart: $name accepts $accepts of the invalid half', ({ verify, accepts }) => {
+    expect(invalid.map(inputOf).filter(verify)).toHaveLength(accepts)
+  })
+})
+
+describe('identities.json', () => {
+  const { valid, invalid } = read('identities.json') as ReturnType<typeof identityVectors>
+
+  test.each(valid)('$phrase', ({ phrase, did, walletKeyHex }) => {
+    const identity = identityFromPhrase(` ${phrase.toUpperCase().replaceAll(' ', '\n')} `)
+    expect(identity.did).toBe(did)
+    expect(identity.walletKey).toEqual(hexToBytes(walletKeyHex))
+  })
+
+  test.each(invalid)('$code: "$phrase"', ({ phrase, code }) => {
+    expect(() => identityFromPhrase(phrase)).toThrow(expect.objectContaining({ code }))
+  })
+})
+
+describe('keystores.json', () => {
+  const { valid, invalid } = read('keystores.json') as KeystoreVectors
+  const bytesOf = (file: string): Uint8Array => new TextEncoder().encode(file)
+
+  test.each(valid)('opens: $name', async ({ file, passphrase, phrase }) => {
+    expect(await openKeystore(bytesOf(file), passphrase)).toBe(phrase)
+  })
+
+  test.each(invalid)('$code: $name', async ({ file, passphrase, code }) => {
+    await expect(openKeystore(bytesOf(file), passphrase)).rejects.toMatchObject({ code })
+  })
+})
+
+/** What noble's own verifier says: the cofactored equation. */
+function laxly(zip215: boolean): typeof verifySignature {
+  return ({ signature, message, publicKey }) => {
+    try {
+      return ed25519.verify(signature, message, publicKey, { zip215 })
+    } catch {
+      return false
+    }
+  }
+}
+
+function equationAlone({ signature, message, publicKey }: SignatureInput): boolean {
+  try {
+    return portable.importKey(publicKey)?.(signature, message) ?? false
+  } catch {
+    // S ≥ L, which the strict part would have caught.
+    return false
+  }
+}
+
+function predicateOf({ importKey }: Pick<typeof native, 'importKey'>): typeof verifySignature {
+  return (input) => hasStrictEncodings(input) && (importKey(input.publicKey)?.(input.signature, input.message) ?? false)
+}
