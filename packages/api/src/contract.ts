@@ -33,6 +33,8 @@ export interface Route {
   readonly body?: z.ZodType | 'bytes'
   /** JSON of this shape, `webp` for a picture, `nothing` for 204. */
   readonly response: z.ZodType | 'webp' | 'nothing'
+  /** True for bodies that move money: the token then needs `wallet:spend` too. */
+  readonly spends?: (body: never) => boolean
 }
 
 const limit = z.coerce.number().int().min(1).max(500).optional()
@@ -125,7 +127,8 @@ export const contract = {
     summary: 'Act on an order',
     scope: 'orders:write',
     body: orderAction,
-    response: orderView
+    response: orderView,
+    spends: ({ action }: z.output<typeof orderAction>) => action === 'confirm' || action === 'refund'
   },
   'POST /v1/feedback': {
     summary: 'Rate the other party of an order',
