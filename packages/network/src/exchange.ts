@@ -1,0 +1,263 @@
+/**
+ * One question, one answer, one stream: how located sets, messages and mailboxes talk.
+ *
+ * The asker writes one length-prefixed question and ends its side; the answerer writes one length-prefixed answer and
+ * ends its own. Lengths are unsigned varints and are bounded before a byte of the body is buffered. Whatever happens,
+ * both sides end or reset the stream within the time given.
+ */
+import type { AbortOptions, Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
+import { lpStream } from '@libp2p/utils'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { RecordError, decodeCanonical } from '@souk/records'
+import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts'
+
+/** The least that an exchange needs of libp2p. */
+export type ExchangeHost = Pick<Libp2p, 'peerId' | 'handle' | 'unhandle' | 'dialProtocol'>
+
+/** Who pays for what: token buckets and scores, kept elsewhere. */
+export interface Guard {
+  /** Takes `cost` from what `peer` may still do on `protocol`; false when it has used that up. */
+  allow(peer: PeerId, protocol: string, cost: number): boolean
+  /** Tells that `peer` did what no honest peer does. */
+  punish(peer: PeerId, code: string): void
+}
+
+/** Allows everything: for tests and closed networks. */
+export const openGuard: Guard = { allow: () => true, punish: () => {} }
+
+/** Bounds of one protocol. */
+export interface ExchangeLimits {
+  readonly questionBytesMax: number
+  readonly answerBytesMax: number
+  /** From the opening of the stream to its end, work included. */
+  readonly timeoutMs: number
+  /** Streams that one connection may have open. */
+  readonly streamsPerConnectionMax: number
+  /** Questions being answered at once, over all peers. */
+  readonly concurrencyMax: number
+}
+
+/** Answers questions of one protocol. Throwing resets the stream; an offence also costs the asker its standing. */
+export type Answerer = (question: Uint8Array, asker: Asker) => Promise<Uint8Array>
+
+/** Who asks. */
+export interface Asker {
+  readonly peer: PeerId
+  readonly address: Multiaddr
+  readonly signal: AbortSignal
+}
+
+/**
+ * Registers the answering side.
+ *
+ * @returns What takes it away again; questions still open are cut.
+ */
+export async function serveExchange(
+  components: { libp2p: ExchangeHost; guard: Guard },
+  init: { protocol: string; limits: ExchangeLimits; answer: Answerer }
+): Promise<() => Promise<void>> {
+  const { libp2p, guard } = components
+  const { protocol, limits } = init
+  const stopping = new AbortController()
+  let open = 0
+
+  const onStream = async (stream: Stream, connection: Connection): Promise<void> => {
+    if (open >= limits.concurrencyMax || !guard.allow(connection.remotePeer, protocol, 1)) {
+      stream.abort(new ProtocolError('refused', 'this peer has used up what it may ask'))
+      return
+    }
+    open++
+    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(limits.timeoutMs)])
+    try {
+      await answerOne(stream, connection, { ...init, guard, signal })
+    } finally {
+      open--
+    }
+  }
+  await libp2p.handle(protocol, onStream, {
+    maxInboundStreams: limits.streamsPerConnectionMax,
+    runOnLimitedConnection: true
+  })
+  return async () => {
+    await libp2p.unhandle(protocol)
+    stopping.abort(new ProtocolError('refused', `${protocol} is being stopped`))
+  }
+}
+
+/**
+ * Asks one peer one question.
+ *
+ * @throws {@link ProtocolError} `unreachable`, `timed-out`, `stream-broken` or `too-large`; the caller's own abort
+ * reason when `options.signal` fires.
+ */
+export async function askExchange(
+  libp2p: ExchangeHost,
+  target: PeerId | Multiaddr | Multiaddr[],
+  question: Uint8Array,
+  init: { protocol: string; limits: ExchangeLimits },
+  options: AbortOptions = {}
+): Promise<Uint8Array> {
+  const { protocol, limits } = init
+  if (question.length > limits.questionBytesMax) {
+    throw new ProtocolError('too-large', `${question.length} bytes are more than the ${limits.questionBytesMax} asked`)
+  }
+  const timeout = AbortSignal.timeout(limits.timeoutMs)
+  const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
+  try {
+    const stream = await dial(libp2p, target, protocol, signal)
+    return await askOn(stream, question, { answerBytesMax: limits.answerBytesMax, signal })
+  } catch (cause) {
+    options.signal?.throwIfAborted()
+    if (timeout.aborted) throw new ProtocolError('timed-out', `no answer within ${limits.timeoutMs} ms`, { cause })
+    throw cause
+  }
+}
+
+/**
+ * Decodes what a peer sent: canonical dag-cbor, a map.
+ *
+ * @throws {@link ProtocolError} `malformed` or `too-large`.
+ */
+export function decodeMap(bytes: Uint8Array, bytesMax: number): Record<string, unknown> {
+  try {
+    const value = decodeCanonical(bytes, { bytesMax })
+    if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+      return value as Record<string, unknown>
+    }
+  } catch (cause) {
+    const code = cause instanceof RecordError && cause.code === 'too-large' ? 'too-large' : 'malformed'
+    throw new ProtocolError(code, `not canonical dag-cbor: ${(cause as Error).message}`, { cause })
+  }
+  throw new ProtocolError('malformed', 'a question and an answer are maps')
+}
+
+/** Asserts a peer's shape. */
+export function expectShape(condition: boolean, expected: string): asserts condition {
+  if (!condition) throw new ProtocolError('malformed', expected)
+}
+
+/** What the other side made wrong on purpose or by a broken program; anything else may be bad luck. */
+export function isOffence(code: ProtocolErrorCode): boolean {
+  return offences.has(code)
+}
+
+const offences = new Set<ProtocolErrorCode>([
+  'malformed',
+  'too-large',
+  'not-feedback',
+  'wrong-subject',
+  'ids-not-ascending',
+  'not-asked-for',
+  'bad-version',
+  'weak-key',
+  'bad-padding',
+  'bad-signature',
+  'work-missing'
+])
+
+interface AnswerContext {
+  readonly protocol: string
+  readonly limits: ExchangeLimits
+  readonly answer: Answerer
+  readonly guard: Guard
+  readonly signal: AbortSignal
+}
+
+async function answerOne(stream: Stream, connection: Connection, context: AnswerContext): Promise<void> {
+  const { limits, guard, signal, protocol } = context
+  const peer = connection.remotePeer
+  const release = abortWith(stream, signal)
+  try {
+    const frames = framesOf(stream, limits.questionBytesMax)
+    const question = (await frames.read({ signal })).slice()
+    if (!guard.allow(peer, protocol, question.length / 1024)) {
+      throw new ProtocolError('refused', 'this peer has used up what it may send')
+    }
+    const answer = await context.answer(question, { peer, address: connection.remoteAddr, signal })
+    await frames.write(answer, { signal })
+    await endGently(stream, signal)
+  } catch (error) {
+    const code = codeOf(error)
+    if (isOffence(code)) guard.punish(peer, `${protocol}:${code}`)
+    stream.abort(error as Error)
+  } finally {
+    release()
+  }
+}
+
+async function dial(
+  libp2p: ExchangeHost,
+  target: PeerId | Multiaddr | Multiaddr[],
+  protocol: string,
+  signal: AbortSignal
+): Promise<Stream> {
+  try {
+    return await libp2p.dialProtocol(target, protocol, { signal, runOnLimitedConnection: true })
+  } catch (cause) {
+    throw new ProtocolError('unreachable', `no stream for ${protocol}: ${(cause as Error).message}`, { cause })
+  }
+}
+
+async function askOn(
+  stream: Stream,
+  question: Uint8Array,
+  { answerBytesMax, signal }: { answerBytesMax: number; signal: AbortSignal }
+): Promise<Uint8Array> {
+  const release = abortWith(stream, signal)
+  try {
+    const frames = framesOf(stream, answerBytesMax)
+    await frames.write(question, { signal })
+    await stream.close({ signal })
+    const answer = (await frames.read({ signal })).slice()
+    endSoon(stream)
+    return answer
+  } catch (cause) {
+    stream.abort(cause as Error)
+    const code = codeOf(cause)
+    throw new ProtocolError(code, `the exchange broke off: ${(cause as Error).message}`, { cause })
+  } finally {
+    release()
+  }
+}
+
+function framesOf(stream: Stream, bytesMax: number): ReturnType<typeof lpStream<Stream>> {
+  return lpStream(stream, { maxDataLength: bytesMax, maxBufferSize: bytesMax + frameSlackBytes })
+}
+
+/** A length prefix, and what the transport may deliver with the same chunk after the frame. */
+const frameSlackBytes = 64 * 1024
+
+/** A peer that neither reads nor ends its side is cut after this. */
+const endGraceMs = 2000
+
+async function endGently(stream: Stream, signal: AbortSignal): Promise<void> {
+  await stream.close({ signal })
+  endSoon(stream)
+}
+
+/** Resets a stream that the other side does not end in time, so that none stays open for ever. */
+function endSoon(stream: Stream): void {
+  if (stream.status !== 'open' && stream.status !== 'closing') return
+  const timer = setTimeout(() => stream.abort(new Error('the other side did not end the stream')), endGraceMs)
+  timer.unref()
+  stream.addEventListener('close', () => clearTimeout(timer), { once: true })
+}
+
+/** Cuts the stream when the signal fires. */
+function abortWith(stream: Stream, signal: AbortSignal): () => void {
+  const onAbort = (): void => stream.abort(new ProtocolError('timed-out', 'the exchange took too long'))
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  return () => signal.removeEventListener('abort', onAbort)
+}
+
+/** A length over the bound, or more bytes than a frame within it could have. */
+const tooLarge = new Set(['InvalidDataLengthError', 'InvalidDataLengthLengthError', 'StreamBufferError'])
+
+function codeOf(error: unknown): ProtocolErrorCode {
+  if (error instanceof ProtocolError) return error.code
+  const name = (error as Error).name
+  if (tooLarge.has(name)) return 'too-large'
+  if (name === 'InvalidMessageLengthError') return 'malformed'
+  return 'stream-broken'
+}

@@ -1,0 +1,73 @@
+/** The answering side of `/souk/located-set/1`: keeps what others bring, verified, and tells who asks. */
+import type { KadDHT } from '@libp2p/kad-dht'
+import { type ExchangeHost, type Guard, serveExchange } from '../exchange.ts'
+import { ProtocolError } from '../protocol-error.ts'
+import { isServer } from './closest.ts'
+import { idsPerPageMax, locatedSetLimits } from './limits.ts'
+import { type AddOutcome, decodeQuestion, encodeAnswer, locatedSetProtocol } from './located-set.ts'
+import type { Shelf } from './shelf.ts'
+import { openFeedback } from './value.ts'
+
+/** Serves the shelf to others; returns what ends that. A client of the DHT refuses: nobody would look for it there. */
+export function serveShelf(
+  components: { libp2p: ExchangeHost; dht: Pick<KadDHT, 'getMode'>; guard: Guard; shelf: Shelf },
+  init: { now: () => number }
+): Promise<() => Promise<void>> {
+  const { libp2p, dht, guard, shelf } = components
+
+  async function answer(bytes: Uint8Array): Promise<Uint8Array> {
+    if (!isServer(dht)) throw new ProtocolError('refused', 'this node keeps no sets')
+    const question = decodeQuestion(bytes)
+    switch (question.op) {
+      case 'add':
+        return encodeAnswer.add(await addBytes(shelf, question.record, init.now()))
+      case 'sum':
+        return encodeAnswer.sum(shelf.summary(question.subject))
+      case 'list': {
+        const { subject, after } = question
+        return encodeAnswer.list(await shelf.page(subject, { after, limit: idsPerPageMax }))
+      }
+      case 'get':
+        return encodeAnswer.get(await readRecords(shelf, question))
+    }
+  }
+
+  return serveExchange({ libp2p, guard }, { protocol: locatedSetProtocol, limits: locatedSetLimits, answer })
+}
+
+/**
+ * Takes a record that a peer sent.
+ *
+ * @throws {@link ProtocolError} when the bytes are no feedback; being full is an outcome, not an error.
+ */
+async function addBytes(shelf: Shelf, bytes: Uint8Array, nowMs: number): Promise<AddOutcome> {
+  const record = openFeedback(bytes, { nowMs })
+  try {
+    return { status: await shelf.add(record) }
+  } catch (error) {
+    if (error instanceof ProtocolError) return { status: 'refused', code: error.code }
+    throw error
+  }
+}
+
+/** As many of the records asked for as one answer carries, in the order asked; the asker asks again for the rest. */
+async function readRecords(
+  shelf: Shelf,
+  { subject, digests }: { subject: Uint8Array; digests: readonly Uint8Array[] }
+): Promise<Uint8Array[]> {
+  const records: Uint8Array[] = []
+  let room = locatedSetLimits.answerBytesMax - answerOverheadBytes
+  for (const digest of digests) {
+    const bytes = await shelf.get(subject, digest)
+    if (bytes === undefined) continue
+    room -= bytes.length + itemOverheadBytes
+    if (room < 0) break
+    records.push(bytes)
+  }
+  return records
+}
+
+/** Map, names and the list's head. */
+const answerOverheadBytes = 64
+/** The head of one byte string. */
+const itemOverheadBytes = 5

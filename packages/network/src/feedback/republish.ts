@@ -1,0 +1,168 @@
+/**
+ * Keeping feedback alive: DHT values lapse after 48 hours, keepers leave and join. Who published a record puts it
+ * again daily; keepers of one subject compare their sets, and the nearest of them put the values again.
+ */
+import type { AbortOptions, Logger, PeerId } from '@libp2p/interface'
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
+import { encodeCanonical, decodeCanonical, recordDigest, reopenRecord } from '@souk/records'
+import { createQueue, type KeyValueStore, prefixRange } from '../store.ts'
+import { isServer, type ClosestPeers } from './closest.ts'
+import {
+  feedbackBytesMax,
+  keepersMax,
+  recordsPerRunMax,
+  republishAfterMs,
+  republishersPerSubject,
+  subjectsPerRunMax
+} from './limits.ts'
+import { type KeeperClient, readKeepers } from './reader.ts'
+import type { Shelf } from './shelf.ts'
+import type { FeedbackRecord } from './value.ts'
+
+export interface Republisher {
+  /** Puts a record on the list of what this node publishes; to be put again after {@link republishAfterMs}. */
+  remember(record: FeedbackRecord): Promise<void>
+  /** All on that list. */
+  published(): Promise<FeedbackRecord[]>
+  run(options: AbortOptions): Promise<void>
+  /** Resolves when no run is under way. */
+  idle(): Promise<void>
+}
+
+interface Components {
+  readonly store: KeyValueStore
+  readonly shelf: Shelf
+  readonly client: KeeperClient
+  readonly closest: ClosestPeers
+  readonly dht: Parameters<typeof isServer>[0]
+  readonly libp2p: { readonly peerId: PeerId }
+  readonly log: Logger
+}
+
+interface Init {
+  readonly now: () => number
+  readonly put: (record: FeedbackRecord, options: AbortOptions) => Promise<unknown>
+  readonly putTo: (record: FeedbackRecord, options: AbortOptions) => Promise<unknown>
+}
+
+export function createRepublisher(components: Components, init: Init): Republisher {
+  const { store, shelf, closest, dht, libp2p, log } = components
+  const inOrder = createQueue()
+  /** When each subject was last compared with its other keepers; after a restart all are due. */
+  const compared = new Map<string, number>()
+
+  async function remember(record: FeedbackRecord): Promise<void> {
+    const value = encodeCanonical({ at: init.now(), record: record.bytes })
+    await store.batch([{ type: 'put', key: publishedKey(record), value }])
+  }
+
+  async function entries(): Promise<PublishedEntry[]> {
+    const all: PublishedEntry[] = []
+    for await (const [, value] of store.iterator(prefixRange('p/'))) all.push(decodeEntry(value))
+    return all
+  }
+
+  async function putDue(options: AbortOptions): Promise<void> {
+    for (const { record, atMs } of await entries()) {
+      options.signal?.throwIfAborted()
+      if (record.expiresAtMs <= init.now()) await store.batch([{ type: 'del', key: publishedKey(record) }])
+      else if (init.now() - atMs >= republishAfterMs) {
+        await init.put(record, options)
+        await remember(record)
+      }
+    }
+  }
+
+  async function compareDue(options: AbortOptions): Promise<void> {
+    if (!isServer(dht)) return
+    const due = shelf.subjects().filter((subject) => isDue(compared.get(bytesToHex(subject)), init.now()))
+    for (const subject of due.slice(0, subjectsPerRunMax)) {
+      options.signal?.throwIfAborted()
+      await compareSubject(subject, options)
+      compared.set(bytesToHex(subject), init.now())
+    }
+    const held = new Set(shelf.subjects().map(bytesToHex))
+    for (const subject of compared.keys()) if (!held.has(subject)) compared.delete(subject)
+  }
+
+  async function compareSubject(subject: Uint8Array, options: AbortOptions): Promise<void> {
+    const keepers = (await closest.of(subject, options)).slice(0, keepersMax)
+    for (const peer of keepers) {
+      if (peer.equals(libp2p.peerId)) continue
+      await reconcile(components, { peer, subject }, options).catch((error: unknown) => {
+        options.signal?.throwIfAborted()
+        log('could not compare sets with %p - %e', peer, error)
+      })
+    }
+    if (keepers.slice(0, republishersPerSubject).some((peer) => peer.equals(libp2p.peerId))) {
+      for (const record of await someRecords(shelf, subject)) await init.putTo(record, options)
+    }
+  }
+
+  return {
+    remember,
+    published: async () => (await entries()).map(({ record }) => record),
+    run: (options) =>
+      inOrder(async () => {
+        await shelf.sweep()
+        await putDue(options)
+        await compareDue(options)
+      }),
+    idle: () => inOrder(async () => {})
+  }
+}
+
+interface PublishedEntry {
+  readonly record: FeedbackRecord
+  readonly atMs: number
+}
+
+function publishedKey(record: FeedbackRecord): string {
+  return `p/${bytesToHex(recordDigest(record.id))}`
+}
+
+function decodeEntry(value: Uint8Array): PublishedEntry {
+  const { at, record } = decodeCanonical(value, { bytesMax: feedbackBytesMax + 64 }) as {
+    at: number
+    record: Uint8Array
+  }
+  return { atMs: at, record: reopenRecord(new Uint8Array(record)) as FeedbackRecord }
+}
+
+function isDue(lastMs: number | undefined, nowMs: number): boolean {
+  return lastMs === undefined || nowMs - lastMs >= republishAfterMs
+}
+
+/** Two keepers end with the union of what they have, as far as their bounds allow. Equal sets cost one question. */
+async function reconcile(
+  { shelf, client }: Pick<Components, 'shelf' | 'client'>,
+  { peer, subject }: { peer: PeerId; subject: Uint8Array },
+  options: AbortOptions
+): Promise<void> {
+  const theirs = await client.sum(peer, subject, options)
+  const ours = shelf.summary(subject)
+  if (theirs.count === ours.count && theirs.sum === ours.sum) return
+  const held = new Set((await shelfDigests(shelf, subject)).map(bytesToHex))
+  const reading = await readKeepers(client, { peers: [peer], subject, known: held, enough: 1 }, options)
+  // A bound of this shelf may refuse some; the other keeper keeps them.
+  for (const record of reading.records.values()) await shelf.add(record).catch(() => {})
+  const listed = new Set(reading.listed)
+  const toSend = Array.from(held).filter((digest) => !listed.has(digest))
+  for (const digest of toSend.slice(0, recordsPerRunMax)) {
+    const bytes = await shelf.get(subject, hexToBytes(digest))
+    if (bytes !== undefined) await client.add(peer, bytes, options)
+  }
+}
+
+async function shelfDigests(shelf: Shelf, subject: Uint8Array): Promise<readonly Uint8Array[]> {
+  return (await shelf.page(subject, { after: undefined, limit: shelf.summary(subject).count })).digests
+}
+
+/** Up to {@link recordsPerRunMax} records; of a larger set a random stretch, so that all get their turn. */
+async function someRecords(shelf: Shelf, subject: Uint8Array): Promise<FeedbackRecord[]> {
+  const digests = await shelfDigests(shelf, subject)
+  const from = digests.length > recordsPerRunMax ? Math.floor(Math.random() * digests.length) : 0
+  const chosen = [...digests.slice(from), ...digests.slice(0, from)].slice(0, recordsPerRunMax)
+  const bytes = await Promise.all(chosen.map((digest) => shelf.get(subject, digest)))
+  return bytes.filter((each) => each !== undefined).map((each) => reopenRecord(each) as FeedbackRecord)
+}

@@ -1,0 +1,248 @@
+import { encodeCanonical, decodeCanonical, recordDigest } from '@souk/records'
+import { afterEach, describe, expect, test } from 'vitest'
+import { createFeedbackDirectory, type FeedbackDirectory } from '../../src/feedback/directory.ts'
+import { askExchange, openGuard, serveExchange } from '../../src/exchange.ts'
+import { locatedSetLimits } from '../../src/feedback/limits.ts'
+import {
+  decodeQuestion,
+  encodeAnswer,
+  encodeQuestion,
+  type LocatedSetQuestion,
+  locatedSetProtocol
+} from '../../src/feedback/located-set.ts'
+import { valueKey } from '../../src/feedback/value.ts'
+import type { ShelfLimits } from '../../src/feedback/shelf.ts'
+import { connectAll, createPeer, knows, memoryStore, type Peer, type PeerInit, recordingGuard } from '../peers.ts'
+import { feedbackOf, person } from './trade.ts'
+
+interface Member {
+  readonly peer: Peer
+  readonly directory: FeedbackDirectory
+  readonly guard: ReturnType<typeof recordingGuard>
+}
+
+const cleanUp: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const task of cleanUp.splice(0).toReversed()) await task()
+})
+
+async function member(init: PeerInit & { limits?: Partial<ShelfLimits> } = {}): Promise<Member> {
+  const peer = await createPeer(init)
+  const guard = recordingGuard()
+  const components = { libp2p: peer, dht: peer.services.dht, store: memoryStore(), guard }
+  const directory = await createFeedbackDirectory(components, init)
+  cleanUp.push(async () => {
+    await directory[Symbol.asyncDispose]()
+    await peer.stop()
+  })
+  return { peer, directory, guard }
+}
+
+async function market(size: number, init: PeerInit & { limits?: Partial<ShelfLimits> } = {}): Promise<Member[]> {
+  const members = await Promise.all(Array.from({ length: size }, () => member(init)))
+  await connectAll(members.map(({ peer }) => peer))
+  return members
+}
+
+/** A peer that answers as it likes. */
+async function liar(answer: (question: LocatedSetQuestion) => Uint8Array | Promise<Uint8Array>): Promise<Peer> {
+  const peer = await createPeer()
+  cleanUp.push(async () => peer.stop())
+  await serveExchange(
+    { libp2p: peer, guard: openGuard },
+    {
+      protocol: locatedSetProtocol,
+      limits: { ...locatedSetLimits, answerBytesMax: 10 * 1024 * 1024 },
+      answer: async (bytes) => answer(decodeQuestion(bytes))
+    }
+  )
+  return peer
+}
+
+async function join(newcomer: Peer, hub: Peer): Promise<void> {
+  await newcomer.dial(hub.getMultiaddrs())
+  await knows(newcomer, 2)
+}
+
+const ids = (found: { records: readonly { id: string }[] }): string[] => found.records.map(({ id }) => id).toSorted()
+
+describe('a feedback directory', () => {
+  test('finds feedback for a newcomer after rater and rated are gone', async () => {
+    const [hub, seller, buyer, ...others] = await market(7)
+    const rated = person()
+    const record = feedbackOf({ buyer: person(), seller: rated, stars: 1 })
+    const published = await buyer!.directory.publish(record)
+    expect(published.replicas).toBeGreaterThanOrEqual(5)
+    expect(published.keepers).toBe(7)
+    for (const gone of [seller!, buyer!]) {
+      await gone.directory[Symbol.asyncDispose]()
+      await gone.peer.stop()
+    }
+    const late = await member({ clientMode: true })
+    await join(late.peer, hub!.peer)
+    const found = await late.directory.find(rated.publicKey)
+    expect(ids(found)).toEqual([record.id])
+    expect(found.records[0]!.content.stars).toBe(1)
+    expect(found.keepersAnswered).toBe(1 + others.length)
+    const value = await late.directory.get(recordDigest(record.id))
+    expect(value?.id).toBe(record.id)
+    expect(late.peer.getConnections(buyer!.peer.peerId)).toEqual([])
+  })
+
+  test('works in a network of two, and alone', async () => {
+    const [one, two] = await market(2)
+    const rated = person()
+    const record = feedbackOf({ buyer: person(), seller: rated })
+    expect(await one!.directory.publish(record)).toEqual({ replicas: 1, keepers: 2 })
+    expect(ids(await two!.directory.find(rated.publicKey))).toEqual([record.id])
+    const hermit = await member()
+    expect(await hermit.directory.publish(record)).toEqual({ replicas: 0, keepers: 1 })
+    expect(ids(await hermit.directory.find(rated.publicKey))).toEqual([record.id])
+  })
+
+  test('keeps both of two differing feedbacks on one order: the second replaces nothing', async () => {
+    const [one, two] = await market(3)
+    const [buyer, seller] = [person(), person()]
+    const order = new Uint8Array(32).fill(7)
+    const bad = feedbackOf({ buyer, seller, order, stars: 1 })
+    const good = feedbackOf({ buyer, seller, order, stars: 5 })
+    const third = feedbackOf({ buyer, seller, order, stars: 3 })
+    await one!.directory.publish(bad)
+    await one!.directory.publish(good)
+    expect((await one!.directory.publish(third)).keepers).toBe(0)
+    expect(ids(await two!.directory.find(seller.publicKey))).toEqual([bad.id, good.id].toSorted())
+  })
+
+  test('stores nothing that is forged, altered, unreceipted or misplaced, in any replica', async () => {
+    const [attacker, ...honest] = await market(4)
+    const record = feedbackOf({ buyer: person(), seller: person() })
+    const { body, sig } = decodeCanonical(record.bytes, { bytesMax: 8192 }) as { body: Uint8Array; sig: Uint8Array }
+    const altered = encodeCanonical({ body, sig: sig.map((byte, index) => (index === 40 ? byte ^ 1 : byte)) })
+    const other = feedbackOf({ buyer: person(), seller: person() })
+    const cases: [name: string, key: Uint8Array, value: Uint8Array][] = [
+      ['altered', valueKey(recordDigest(record.id)), altered],
+      ['misplaced', valueKey(recordDigest(other.id)), record.bytes],
+      ['garbage', valueKey(recordDigest(record.id)), new Uint8Array(500).fill(1)],
+      ['oversize', valueKey(recordDigest(record.id)), new Uint8Array(9000)]
+    ]
+    for (const [name, key, value] of cases) {
+      const errors: string[] = []
+      const confirmed: string[] = []
+      for await (const event of attacker!.peer.services.dht.put(key, value)) {
+        if (event.name === 'QUERY_ERROR') errors.push(event.from.toString())
+        if (event.name === 'PEER_RESPONSE' && event.messageName === 'PUT_VALUE') confirmed.push(event.from.toString())
+      }
+      expect({ name, refused: errors.length > 0, confirmed }).toEqual({ name, refused: true, confirmed: [] })
+    }
+    for (const { directory } of honest) expect(await directory.get(recordDigest(record.id))).toBeUndefined()
+  })
+
+  test('punishes who brings a forged record to a keeper, and keeps nothing of it', async () => {
+    const [one, two] = await market(2)
+    const record = feedbackOf({ buyer: person(), seller: person() })
+    const forged = record.bytes.slice()
+    forged[forged.length - 1]! ^= 1
+    const exchange = { protocol: locatedSetProtocol, limits: locatedSetLimits }
+    const question = encodeQuestion({ op: 'add', record: forged })
+    await expect(askExchange(one!.peer, two!.peer.peerId, question, exchange)).rejects.toMatchObject({
+      code: 'stream-broken'
+    })
+    expect(two!.guard.codes).toEqual(['/souk/located-set/1:not-feedback'])
+    expect((await one!.directory.find(record.content.subject)).records).toEqual([])
+  })
+})
+
+describe('keepers that lie', () => {
+  test('withholding, garbage, wrong records and endless pages change nothing for a reader', async () => {
+    const rated = person()
+    const record = feedbackOf({ buyer: person(), seller: rated, stars: 1 })
+    const elsewhere = feedbackOf({ buyer: person(), seller: person() })
+    const promised = new Uint8Array(32).fill(0xaa)
+    let pages = 0
+    const flood = (question: LocatedSetQuestion): Uint8Array => {
+      if (question.op !== 'list') return encodeAnswer.get([])
+      pages++
+      const digests = Array.from({ length: 512 }, (_, index) => {
+        const digest = new Uint8Array(32)
+        new DataView(digest.buffer).setUint32(0, pages * 512 + index)
+        return digest
+      })
+      return encodeAnswer.list({ digests, more: true })
+    }
+    const liars = await Promise.all([
+      liar(() => encodeAnswer.list({ digests: [], more: false })),
+      liar(() => new Uint8Array(300).fill(9)),
+      liar(({ op }) =>
+        op === 'list' ? encodeAnswer.list({ digests: [promised], more: false }) : encodeAnswer.get([elsewhere.bytes])
+      ),
+      liar(flood),
+      liar(() => encodeAnswer.list({ digests: [promised, promised], more: false })),
+      liar(() => new Uint8Array(1024 * 1024))
+    ])
+    const [one, two] = await market(2)
+    for (const peer of liars) await join(peer, one!.peer)
+    await one!.directory.publish(record)
+    const reader = await member({ clientMode: true })
+    await join(reader.peer, one!.peer)
+    await knows(reader.peer, 8)
+    const found = await reader.directory.find(rated.publicKey)
+    expect(ids(found)).toEqual([record.id])
+    expect(pages).toBeLessThanOrEqual(6)
+    expect(reader.guard.codes.toSorted()).toEqual(
+      ['malformed', 'not-asked-for', 'ids-not-ascending', 'too-large']
+        .map((code) => `${locatedSetProtocol}:${code}`)
+        .toSorted()
+    )
+    expect(two!.guard.codes).toEqual([])
+  })
+
+  test('a keeper that never answers costs a few seconds, not the result', async () => {
+    const rated = person()
+    const record = feedbackOf({ buyer: person(), seller: rated })
+    const silent = await liar(() => new Promise<never>(() => {}))
+    const [one, two] = await market(2)
+    await join(silent, one!.peer)
+    await one!.directory.publish(record, { signal: AbortSignal.timeout(20_000) })
+    expect(ids(await two!.directory.find(rated.publicKey))).toEqual([record.id])
+  })
+})
+
+describe('keeping feedback alive', () => {
+  test('a keeper that joined later has the set after the daily run, though rater and rated are gone', async () => {
+    let now = Date.now()
+    const clock = { now: () => now }
+    const [hub, buyer, keeper] = await market(3, clock)
+    const rated = person()
+    const record = feedbackOf({ buyer: person(), seller: rated })
+    await buyer!.directory.publish(record)
+    await buyer!.directory[Symbol.asyncDispose]()
+    await buyer!.peer.stop()
+    const joined = await member(clock)
+    await join(joined.peer, hub!.peer)
+    await keeper!.directory.republish()
+    await hub!.directory.republish()
+    for (const gone of [hub!, keeper!]) {
+      await gone.directory[Symbol.asyncDispose]()
+      await gone.peer.stop()
+    }
+    expect(ids(await joined.directory.find(rated.publicKey))).toEqual([record.id])
+    now += 800 * 24 * 3600 * 1000
+    await joined.directory.republish()
+    expect((await joined.directory.find(rated.publicKey)).records).toEqual([])
+  })
+
+  test('what was published with nobody there is put again when it is due', async () => {
+    let now = Date.now()
+    const clock = { now: () => now }
+    const rater = await member(clock)
+    const rated = person()
+    const record = feedbackOf({ buyer: person(), seller: rated, nowMs: now })
+    expect((await rater.directory.publish(record)).replicas).toBe(0)
+    const [hub, other] = await market(2, clock)
+    await join(rater.peer, hub!.peer)
+    now += 21 * 3600 * 1000
+    await rater.directory.republish()
+    expect(ids(await other!.directory.find(rated.publicKey))).toEqual([record.id])
+    expect((await other!.directory.get(recordDigest(record.id)))?.id).toBe(record.id)
+  })
+})
