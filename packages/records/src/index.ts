@@ -20,6 +20,8 @@ export { RecordError } from './errors.ts'
 export type { RecordErrorCode } from './errors.ts'
 export { createPhrase, didFromKey, identityFromPhrase, keyFromDid, nymFromKey, signerFromKey } from './identity.ts'
 export type { Did, Identity, Signer } from './identity.ts'
+export { listingToJsonLd } from './json-ld.ts'
+export type { JsonLd } from './json-ld.ts'
 export { openKeystore, sealKeystore } from './keystore.ts'
 export { recordKinds } from './kinds.ts'
 export type { ContentOf, RecordKind } from './kinds.ts'
@@ -29,7 +31,15 @@ export { addMoney, currencyDecimals, formatMoney, isCurrency, moneyFromWire, mon
 export type { Money, WireMoney } from './money.ts'
 export { encodeStatement, openReceipt, openStatement, signStatement, verifyStatement } from './receipt.ts'
 export type { OpenedReceipt, Receipt, Statement } from './receipt.ts'
-export { compareForSlot, openRecord, recordDigest, recordIdOfDigest, reopenRecord, sealRecord } from './record.ts'
+export {
+  compareForSlot,
+  isRecordId,
+  openRecord,
+  recordDigest,
+  recordIdOfDigest,
+  reopenRecord,
+  sealRecord
+} from './record.ts'
 export type { AnyRecord, RecordDraft, RecordId, SoukRecord } from './record.ts'
 export { createVerifier, verifySignature } from './signature.ts'
 export type { SignatureInput, Verify } from './signature.ts'

@@ -29,6 +29,11 @@ export function isCurrency(text: string): boolean {
   return isoPattern.test(text) || caip19Pattern.test(text)
 }
 
+/** True for an ISO 4217 code, as opposed to an asset on a chain. */
+export function isIsoCurrency(text: string): boolean {
+  return isoPattern.test(text)
+}
+
 /** True for an amount as it travels: decimal digits without sign or leading zero. */
 export function isMinor(text: string): boolean {
   return minorPattern.test(text)
@@ -55,7 +60,7 @@ export function moneyFromWire(wire: WireMoney): Money {
  * @throws {@link RecordError} `bad-money` for assets on a chain: their decimals are the token's, ask its allow-list.
  */
 export function currencyDecimals(currency: string): number {
-  if (!isoPattern.test(currency)) throw new RecordError('bad-money', `the decimals of ${currency} are not in ISO 4217`)
+  if (!isIsoCurrency(currency)) throw new RecordError('bad-money', `the decimals of ${currency} are not in ISO 4217`)
   return unusualDecimals.find(([, currencies]) => currencies.includes(currency))?.[0] ?? 2
 }
 
@@ -78,14 +83,18 @@ export function parseMoney(text: string, currency: string, options: { decimals?:
 /** Writes an amount for people who read logs and tables: `12.50 EUR`, for a difference also `-3.00 EUR`. */
 export function formatMoney(money: Money, options: { decimals?: number; symbol?: string } = {}): string {
   const decimals = options.decimals ?? currencyDecimals(money.currency)
-  const sign = money.minor < 0n ? '-' : ''
-  const digits = money.minor
+  return `${formatMinor(money.minor, decimals)} ${options.symbol ?? money.currency}`
+}
+
+/** The number alone, all decimal places written: `12.50`. */
+export function formatMinor(minor: bigint, decimals: number): string {
+  const sign = minor < 0n ? '-' : ''
+  const digits = minor
     .toString()
     .slice(sign.length)
     .padStart(decimals + 1, '0')
-  const whole = digits.slice(0, digits.length - decimals)
   const fraction = decimals === 0 ? '' : `.${digits.slice(-decimals)}`
-  return `${sign}${whole}${fraction} ${options.symbol ?? money.currency}`
+  return `${sign}${digits.slice(0, digits.length - decimals)}${fraction}`
 }
 
 /** @throws {@link RecordError} `currency-mismatch` when the two are of different currencies. */

@@ -1,4 +1,5 @@
 import { sha256 } from '#platform'
+import { base32 } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import { compareBytes, decodeCanonical, encodeCanonical, sameBytes } from './canonical.ts'
@@ -137,9 +138,17 @@ export function compareForSlot(a: Pick<SoukRecord, 'seq' | 'id'>, b: Pick<SoukRe
   return compareBytes(recordDigest(a.id), recordDigest(b.id))
 }
 
+/** True for a record's id in its one form: what a person or a peer typed is a `RecordId` only after this. */
+export function isRecordId(text: string): text is RecordId {
+  return idPattern.test(text)
+}
+
+/** 01 71 12 20 and 32 bytes in base32: 290 bits, of which the last two are zero. */
+const idPattern = /^bafyrei[a-h][a-z2-7]{50}[aeimquy4]$/
+
 /** The 32-byte SHA-256 inside an id. */
 export function recordDigest(id: RecordId): Uint8Array {
-  return CID.parse(id).multihash.digest
+  return base32.decode(id).subarray(4)
 }
 
 /** @param digest - 32 bytes, SHA-256 of a body. */

@@ -20,7 +20,7 @@ export function checkWork(preimage: Uint8Array, work: Work): boolean {
 
 /** Looks for a nonce; takes 2^bits hashes on average. Synchronous: callers run it where blocking is no harm. */
 export function findWork(preimage: Uint8Array, bits: number): Work {
-  if (!(bits >= 0 && bits <= workBitsMax)) {
+  if (!Number.isInteger(bits) || bits < 0 || bits > workBitsMax) {
     throw new RecordError('bad-work', `${bits} bits of work are asked; at most ${workBitsMax} are allowed`)
   }
   const digest = sha256(preimage)

@@ -175,7 +175,7 @@ export function rawEntries(body: Body, replaced: Record<string, Uint8Array> = {}
   return sorted.map((name) => [name, replaced[name] ?? encodeCanonical(body[name])])
 }
 
-export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+export function concat(...parts: readonly ArrayLike<number>[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let offset = 0
   for (const part of parts) {

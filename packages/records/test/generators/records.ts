@@ -2,6 +2,7 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import {
   type ContentOf,
   encodeCanonical,
+  type Identity,
   openRecord,
   type RecordDraft,
   RecordError,
@@ -384,8 +385,8 @@ function badContents(people: People): Cases {
 function badFeedbacks(people: People): Partial<Record<RecordErrorCode, Cases>> {
   const { seller, buyer, stranger } = people
   const draft = draftsOf(people).feedback
-  const by = (author: typeof buyer, changes: Partial<RecordDraft>): Uint8Array =>
-    signBody(encodeCanonical(bodyOf({ ...draft, ...changes } as RecordDraft, author.signer)), author.signer)
+  const by = ({ signer }: Identity, changes: Partial<RecordDraft>): Uint8Array =>
+    signBody(encodeCanonical({ ...bodyOf(draft, signer), ...changes }), signer)
   const content = feedbackOf(people)
   const { receipt: _, ...bare } = content
   const statement = statementOf(people)

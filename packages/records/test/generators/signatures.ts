@@ -34,7 +34,12 @@ const secrets = { a: 0x1234_5678_9abc_def0_1234_5678_9abc_defn, r: 0xfedc_ba98_7
 
 export function signatureVectors(): SignatureVectors {
   const cases = [...publishedCases(), ...torsionCases(), ...highSCases(), ...smallOrderCases(), ...farEncodingCases()]
-  const bare = ({ holds: _, ...rest }: JudgedCase): SignatureCase => rest
+  const bare = ({ name, publicKeyHex, messageHex, signatureHex }: JudgedCase): SignatureCase => ({
+    name,
+    publicKeyHex,
+    messageHex,
+    signatureHex
+  })
   return { valid: cases.filter(({ holds }) => holds).map(bare), invalid: cases.filter(({ holds }) => !holds).map(bare) }
 }
 

@@ -1,0 +1,53 @@
+import { createVerifier, signerFromKey, verifySignature } from '@souk/records'
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+
+const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+const signers = Array.from({ length: 6 }, (_, index) => signerFromKey(new Uint8Array(32).fill(index + 1)))
+
+test('a verifier answers as if it remembered nothing, however few keys it keeps', () => {
+  const asked = fc.array(fc.record({ by: fc.nat(5), claimed: fc.nat(5), message: fc.uint8Array({ maxLength: 9 }) }), {
+    maxLength: 30
+  })
+  fc.assert(
+    fc.property(fc.nat(3), asked, (keysMax, requests) => {
+      const verify = createVerifier({ keysMax })
+      for (const { by, claimed, message } of requests) {
+        const signature = signers[by]!.sign(message)
+        expect(verify({ signature, message, publicKey: signers[claimed]!.publicKey })).toBe(by === claimed)
+      }
+    }),
+    { numRuns: 50 }
+  )
+})
+
+test('a key’s memory may be reused by its owner', () => {
+  const verify = createVerifier()
+  const message = Uint8Array.of(1)
+  const [one, two] = [signers[0]!, signers[1]!]
+  const shared = new Uint8Array(one.publicKey)
+  expect(verify({ signature: one.sign(message), message, publicKey: shared })).toBe(true)
+  shared.set(two.publicKey)
+  expect(verify({ signature: one.sign(message), message, publicKey: shared })).toBe(false)
+  expect(verify({ signature: two.sign(message), message, publicKey: shared })).toBe(true)
+})
+
+test.each([
+  [0, 32],
+  [63, 32],
+  [65, 32],
+  [64, 0],
+  [64, 31],
+  [64, 33]
+])('a signature of %d bytes under a key of %d bytes is false', (signatureLength, keyLength) => {
+  const input = { signature: new Uint8Array(signatureLength), publicKey: new Uint8Array(keyLength).fill(3) }
+  expect(verifySignature({ ...input, message: new Uint8Array() })).toBe(false)
+})
+
+test('random signatures and keys are false, and throw nothing', () => {
+  fc.assert(
+    fc.property(bytes(64), bytes(32), fc.uint8Array(), (signature, publicKey, message) => {
+      expect(verifySignature({ signature, message, publicKey })).toBe(false)
+    })
+  )
+})
