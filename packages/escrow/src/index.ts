@@ -31,6 +31,7 @@ export {
 export { deployEscrow, verifyDeployment } from './deployment.ts'
 export { EscrowError, type EscrowErrorCode } from './errors.ts'
 export { escrowAbi, escrowAddress, escrowCodeHash, escrowCreationCode } from './generated/artefact.ts'
+export type { EscrowFact, FactContent, FactPlace } from './facts.ts'
 export type { Attempt, JournalEntry } from './journal.ts'
 export {
   assertOrder,
@@ -50,3 +51,5 @@ export { encryptKey, keystorePayer, type Hand, type Payer, type PayerKey, type P
 export { connectRpc, type Rpc, type RpcConnection } from './rpc.ts'
 export type { SenderTiming, SendOptions, SendResult } from './sender.ts'
 export type { EscrowStore, StoreOperation } from './store.ts'
+export { createWatcher, type FactHandler, type Watcher, type WatcherComponents, type WatcherInit } from './watcher.ts'
+export type { Cursor } from './watch-state.ts'

@@ -67,3 +67,9 @@ export const confirmations = 12
 
 /** Twice what a keystore with N = 2^18, r = 8 needs, the largest in use; a hostile file asks for more. */
 export const scryptMemoryBytesMax = 512 * 1024 * 1024
+
+/** Orders asked for in one `eth_getLogs`: endpoints cut filters that are longer. */
+export const topicsPerQuestionMax = 100
+
+/** Headers asked for at a time while catching up. */
+export const headersAtOnceMax = 16
