@@ -62,8 +62,8 @@ function itemOf(content: Listing): JsonLd {
     image: content.images.map(({ image, thumbnail, width, height, alt }) =>
       compact({
         '@type': 'ImageObject',
-        contentUrl: `ipfs://${image}`,
-        thumbnailUrl: `ipfs://${thumbnail}`,
+        contentUrl: `ipfs://${image.toString()}`,
+        thumbnailUrl: `ipfs://${thumbnail.toString()}`,
         width,
         height,
         caption: alt

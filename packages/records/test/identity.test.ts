@@ -108,10 +108,11 @@ describe('platforms', () => {
   test('sign alike', () => {
     fc.assert(
       fc.property(keys, fc.uint8Array(), (key, message) => {
-        const { publicKey, sign } = signerFromKey(key)
+        const signer = signerFromKey(key)
+        const { publicKey } = signer
         const signature = native.importSigningKey(key, publicKey)(message)
         expect(signature).toEqual(portable.importSigningKey(key)(message))
-        expect(signature).toEqual(sign(message))
+        expect(signature).toEqual(signer.sign(message))
         expect(verifySignature({ signature, message, publicKey })).toBe(true)
       }),
       { numRuns: 25 }

@@ -37,8 +37,8 @@ test('an offer in schema.org’s words', () => {
       image: [
         {
           '@type': 'ImageObject',
-          contentUrl: `ipfs://${linkTo('image')}`,
-          thumbnailUrl: `ipfs://${linkTo('thumbnail')}`,
+          contentUrl: `ipfs://${linkTo('image').toString()}`,
+          thumbnailUrl: `ipfs://${linkTo('thumbnail').toString()}`,
           width: 1600,
           height: 1200,
           caption: 'The lens on a table'
