@@ -14,7 +14,7 @@ import {
   peerBytesPerSecond,
   serveStreamsMax,
   serveTimeoutMs,
-  servingMax
+  servingBytesMax
 } from './limits.ts'
 
 export interface BlockServerComponents {
@@ -47,14 +47,18 @@ export function createBlockServer(components: BlockServerComponents, init: Block
   const perPeer = createAllowance({ burstBytes, bytesPerSecond: peerBytesPerSecond, now: init.now })
   const overall = createAllowance({ burstBytes: allBurstBytes, bytesPerSecond: allBytesPerSecond, now: init.now })
   const served = { blocks: 0, bytes: 0 }
-  let serving = 0
+  /** Of answers that are being sent. Who has not asked yet takes no room here. */
+  let servingBytes = 0
 
   async function serve(stream: Stream, connection: Connection): Promise<void> {
-    serving++
     const signal = AbortSignal.timeout(timeoutMs)
     const letGo = abortWith(stream, signal)
+    let heldBytes = 0
     try {
-      stream.send(await answer(await readQuestion(stream), connection))
+      const frame = await answer(await readQuestion(stream), connection)
+      heldBytes = frame.length
+      servingBytes += heldBytes
+      stream.send(frame)
       await stream.close({ signal })
       finish(stream)
     } catch (cause) {
@@ -62,14 +66,13 @@ export function createBlockServer(components: BlockServerComponents, init: Block
       const code = misbehaviourOf(cause)
       if (code !== undefined) init.onMisbehaviour?.(connection.remotePeer, code)
     } finally {
+      servingBytes -= heldBytes
       letGo()
-      serving--
     }
   }
 
   /** Cheapest check first; nothing is read from disk before the asker's allowance is charged for it. */
   async function answer({ cid, bytesMax }: BlockQuestion, connection: Connection): Promise<Uint8Array> {
-    if (serving > servingMax) return encodeAnswer(blockStatus.busy)
     const key = cid.toString()
     const row = await ledger.get(key)
     const isServed = row?.public === true
@@ -79,7 +82,7 @@ export function createBlockServer(components: BlockServerComponents, init: Block
     if (!perPeer.take(connection.remotePeer.toString(), cost)) return encodeAnswer(blockStatus.busy)
     if (isTooLarge) return encodeAnswer(blockStatus.tooLarge)
     if (!isServed) return encodeAnswer(blockStatus.notHeld)
-    if (!overall.take('all', cost)) return encodeAnswer(blockStatus.busy)
+    if (servingBytes + cost > servingBytesMax || !overall.take('all', cost)) return encodeAnswer(blockStatus.busy)
     const block = await store.read(cid)
     if (block === undefined) return encodeAnswer(blockStatus.notHeld)
     served.blocks++

@@ -70,8 +70,8 @@ export const lingerMs = 1_000
 /** Inbound block streams on one connection: what an honest peer's {@link fetchesMax} needs. */
 export const serveStreamsMax = 8
 
-/** Answers in progress at once over all peers: 32 MiB of buffers at the very most. */
-export const servingMax = 32
+/** Bytes of answers in progress over all peers: about 300 images of ordinary size, and what it costs in memory. */
+export const servingBytesMax = 33_554_432
 
 /** What a peer may take at once: about 300 images of ordinary size. */
 export const peerBurstBytes = 33_554_432

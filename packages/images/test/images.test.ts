@@ -103,6 +103,15 @@ describe('fetching', () => {
     expect((await buyer.images.get(image.cid)).length).toBe(image.bytes)
   })
 
+  test('serving needs neither Helia nor the decoder', async () => {
+    await using seller = await startNode()
+    await using buyer = await startNode()
+    const { image } = await seller.images.add(await photograph(), { owner: 'listing/a' })
+    const images = await seller.reopen()
+    expect((await buyer.images.get(image.cid, { providers: [address(seller.libp2p)] })).length).toBe(image.bytes)
+    expect(await images.stats()).toMatchObject({ servedBlocks: 1, isHeliaLoaded: false, decoderPid: undefined })
+  })
+
   test('a mirror that keeps the image serves it when the seller is gone', async () => {
     await using seller = await startNode({ providerTimeoutMs: 500 })
     await using mirror = await startNode()
