@@ -24,11 +24,10 @@ export const bytesUpTo = (lengthMax: number) =>
   )
 
 /** A real IPLD link (CBOR tag 42): CIDv1 of a SHA-256. Other hashes may be weak, or hold the data itself. */
-export const link = z.custom<CID>(
-  (value) =>
-    value instanceof CID && value.version === 1 && value.multihash.code === 0x12 && value.multihash.size === 32,
-  'is not a link to a SHA-256'
-)
+export const link = z.custom<CID>(isLink, 'is not a link to a SHA-256')
+
+/** A link to a raw block: its bytes are the file, so that one fetch brings it and its size is bounded. */
+export const rawLink = z.custom<CID>((value) => isLink(value) && value.code === 0x55, 'is not a link to a raw block')
 
 /** A whole number from 0. */
 export const count = (max: number) => z.number().int().min(0).max(max)
@@ -57,3 +56,7 @@ export const language = z
   .string()
   .regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'is not a language tag')
   .max(35)
+
+function isLink(value: unknown): value is CID {
+  return value instanceof CID && value.version === 1 && value.multihash.code === 0x12 && value.multihash.size === 32
+}

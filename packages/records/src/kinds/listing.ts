@@ -22,16 +22,16 @@ import {
   evmAddress,
   language,
   line,
-  link,
   minor,
   money,
+  rawLink,
   text
 } from './fields.ts'
 
 const image = z.looseObject({
   /** A raw block of at most 1 MiB: its CID is the SHA-256 of its bytes. */
-  image: link,
-  thumbnail: link,
+  image: rawLink,
+  thumbnail: rawLink,
   bytes: count(imageBytesMax),
   width: count(1 << 14),
   height: count(1 << 14),

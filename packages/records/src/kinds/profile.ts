@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { addressCharsMax, nameCharsMax, peersMax, prekeysMax, textCharsMax } from '../limits.ts'
-import { bytesOf, country, language, line, link, text, timeMs } from './fields.ts'
+import { bytesOf, country, language, line, rawLink, text, timeMs } from './fields.ts'
 
 /**
  * Who an identity is, and which peers speak for it. One a person; the key is empty.
@@ -9,7 +9,7 @@ import { bytesOf, country, language, line, link, text, timeMs } from './fields.t
 export const profileContent = z.looseObject({
   name: line(nameCharsMax),
   about: text(textCharsMax / 4).optional(),
-  avatar: link.optional(),
+  avatar: rawLink.optional(),
   region: country.optional(),
   languages: z.array(language).max(8).optional(),
   /** SHA-256 of the next public key. */

@@ -358,6 +358,9 @@ function badContents(people: People): Cases {
     'image linked by the identity hash': sealed(drafts.listing, {
       images: [{ ...image, image: CID.createV1(0x55, createDigest(0, new Uint8Array(32))) }]
     }),
+    'image linked as a DAG': sealed(drafts.listing, {
+      images: [{ ...image, image: CID.createV1(0x70, linkTo('image').multihash) }]
+    }),
     'image linked as text': sealed(drafts.listing, { images: [{ ...image, image: linkTo('image').toString() }] }),
     'a way of delivery of a later version': sealed(drafts.listing, { delivery: [{ kind: 'drone' }] }),
     'a country that is none': sealed(drafts.listing, { delivery: [{ ...ship, to: ['Germany'] }] }),
