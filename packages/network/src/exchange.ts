@@ -150,9 +150,9 @@ const offences = new Set<ProtocolErrorCode>([
   'not-asked-for',
   'bad-version',
   'weak-key',
+  'not-openable',
   'bad-padding',
-  'bad-signature',
-  'work-missing'
+  'bad-signature'
 ])
 
 interface AnswerContext {

@@ -1,0 +1,86 @@
+import type { ExchangeLimits } from '../exchange.ts'
+
+/** Every bound of private messages, with its reason. */
+
+const second = 1000
+const minute = 60 * second
+const day = 24 * 60 * minute
+
+/** What one message may say. Terms, events and texts are far below; pictures and files go by reference. */
+export const payloadBytesMax = 64_000
+
+/** Padded sizes go from here to {@link paddedBytesMax} in powers of two: what leaks is one of nine sizes. */
+export const paddedBytesMin = 256
+export const paddedBytesMax: number = 64 * 1024
+
+/** Version, hint, ephemeral key before the ciphertext, and the 16-byte tag of Poly1305 in it. */
+export const boxHeadBytes: number = 1 + 8 + 32
+export const tagBytes = 16
+export const boxBytesMax: number = boxHeadBytes + paddedBytesMax + tagBytes
+
+/** A box and the envelope's keys, signature, work and names: about 250 bytes. */
+export const envelopeBytesMax: number = boxBytesMax + 512
+
+/** Characters of a message id. */
+export const messageIdCharsMax = 64
+
+/** Work for a first contact: about 0.1 s for the one who writes, one hash for the one who is written to. */
+export const firstContactBits = 16
+
+/** More is not asked, and not believed to be meant. */
+export const workBitsMax = 32
+
+/** `/souk/message/1`: the time includes that the receiver writes to disk. */
+export const messageLimits: ExchangeLimits = {
+  questionBytesMax: envelopeBytesMax,
+  answerBytesMax: 256,
+  timeoutMs: 20 * second,
+  streamsPerConnectionMax: 8,
+  concurrencyMax: 32
+}
+
+/** `/souk/mailbox/1`. */
+export const mailboxExchangeLimits: ExchangeLimits = {
+  questionBytesMax: envelopeBytesMax + 256,
+  answerBytesMax: 256 * 1024,
+  timeoutMs: 20 * second,
+  streamsPerConnectionMax: 8,
+  concurrencyMax: 64
+}
+
+/** Digests named in one question or answer of a mailbox. */
+export const digestsPerQuestionMax = 256
+
+/** Conversation keys that a recipient lets in without work. */
+export const conversationsMax = 1000
+
+/** How long a mailbox gives a peer to answer its challenge, and how long the answer holds. */
+export const challengeMs: number = 1 * minute
+export const sessionMs: number = 30 * minute
+
+/** Peers with a challenge or a session; the oldest give way. */
+export const sessionsMax = 10_000
+
+/** What one mailbox server keeps. An operator may set each otherwise. */
+export const mailboxLimits = {
+  /** PROTOCOL: fifteen days, as long as prekeys last. */
+  lifeMs: 15 * day,
+  /** Identities that have a mailbox; one that has not been opened for {@link mailboxLimits.recipientLifeMs} is given up. */
+  recipientsMax: 10_000,
+  recipientLifeMs: 60 * day,
+  /** In one mailbox: a busy seller's fortnight. */
+  envelopesPerRecipientMax: 1000,
+  bytesPerRecipientMax: 8 * 1024 * 1024,
+  /** Of one conversation in one mailbox. */
+  envelopesPerConversationMax: 200,
+  /** First contacts in one mailbox; those with the least work give way. */
+  requestsPerRecipientMax: 100,
+  /** Envelopes that one network address may leave in a day, over all mailboxes. */
+  envelopesPerAddressMax: 2000,
+  /** Of all mailboxes together. */
+  bytesMax: 1024 * 1024 * 1024,
+  firstContactBits
+}
+
+/** The bounds of one mailbox server; see {@link mailboxLimits} for the defaults. */
+export type MailboxLimits = Readonly<typeof mailboxLimits>
