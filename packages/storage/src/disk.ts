@@ -1,0 +1,180 @@
+import { randomBytes } from 'node:crypto'
+import { open, rm, stat, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { StorageError } from './errors.ts'
+import { Emitter, type Unsubscribe } from './events.ts'
+import type { LevelDatabase, StorageOp } from './tables.ts'
+
+/** Whether the store takes what peers send. */
+export type DiskState = 'ok' | 'read-only'
+
+/**
+ * The one place that writes to the database. It knows what a full disk does to Level: a failed write may leave the
+ * database refusing all later ones until it is opened again, and it does not open without space. So a reserve file is
+ * given up, the database opened again, and from then on only what is ours and irreplaceable is written.
+ */
+export interface Disk {
+  readonly state: DiskState
+  /**
+   * Writes all changes or none.
+   *
+   * @param options.sync - Returns when they are on the platter (0.4 ms): for what is ours and irreplaceable. Such
+   * writes are tried even on a full disk, in the space that the reserve gave back.
+   * @throws {@link StorageError} `read-only`
+   */
+  commit(ops: readonly StorageOp[], options?: { sync?: boolean }): Promise<void>
+  /** Tries to leave `read-only`; true when there is space again. */
+  recover(): Promise<boolean>
+  onState(listener: (state: DiskState) => void): Unsubscribe
+  close(): Promise<void>
+}
+
+/** What {@link createDisk} works on. */
+export interface DiskInit {
+  readonly level: LevelDatabase
+  /** Reopens the sublevels, which close with their database. */
+  readonly reopened: () => Promise<void>
+  /** The reserve file and its size; none for a database in memory. */
+  readonly reserve: { readonly path: string; readonly bytes: number } | undefined
+  readonly recoverEveryMs: number
+}
+
+export function createDisk(init: DiskInit): Disk {
+  return new GuardedDisk(init)
+}
+
+class GuardedDisk implements Disk {
+  readonly #init: DiskInit
+  readonly #events = new Emitter<{ state: DiskState }>()
+  #state: DiskState = 'ok'
+  #timer: NodeJS.Timeout | undefined
+  #reserving: Promise<unknown>
+  #reopening: Promise<void> | undefined
+
+  constructor(init: DiskInit) {
+    this.#init = init
+    this.#reserving = this.#reserve().catch((error: unknown) => this.#onReserveFailed(error))
+  }
+
+  get state(): DiskState {
+    return this.#state
+  }
+
+  onState(listener: (state: DiskState) => void): Unsubscribe {
+    return this.#events.on('state', listener)
+  }
+
+  async commit(ops: readonly StorageOp[], { sync = false }: { sync?: boolean } = {}): Promise<void> {
+    if (this.#state === 'read-only' && !sync) throw readOnly()
+    await this.#reopening
+    try {
+      await this.#write(ops, sync)
+    } catch (error) {
+      if (!isDiskFull(error) && this.#state === 'ok') throw error
+      await this.#enterReadOnly()
+      if (!sync) throw readOnly(error)
+      await this.#write(ops, sync).catch((again: unknown) => {
+        throw readOnly(again)
+      })
+    }
+  }
+
+  async recover(): Promise<boolean> {
+    if (this.#state === 'ok') return true
+    try {
+      await this.#reserve()
+      await this.#reopen()
+    } catch {
+      await this.#dropReserve()
+      return false
+    }
+    clearInterval(this.#timer)
+    this.#setState('ok')
+    return true
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#reserving
+    await this.#reopening
+  }
+
+  #write(ops: readonly StorageOp[], sync: boolean): Promise<void> {
+    // `sync` belongs to the database on disk; others ignore it.
+    return this.#init.level.batch(ops as never, { sync } as object)
+  }
+
+  async #enterReadOnly(): Promise<void> {
+    await this.#dropReserve()
+    await this.#reopen().catch(() => undefined)
+    if (this.#state === 'read-only') return
+    this.#setState('read-only')
+    this.#timer = setInterval(() => void this.recover(), this.#init.recoverEveryMs).unref()
+  }
+
+  /** Concurrent failures share one reopening. */
+  #reopen(): Promise<void> {
+    this.#reopening ??= this.#reopenOnce().finally(() => (this.#reopening = undefined))
+    return this.#reopening
+  }
+
+  async #reopenOnce(): Promise<void> {
+    await this.#init.level.close()
+    await this.#init.level.open()
+    await this.#init.reopened()
+  }
+
+  #setState(state: DiskState): void {
+    this.#state = state
+    this.#events.emit('state', state)
+  }
+
+  async #onReserveFailed(error: unknown): Promise<void> {
+    if (isDiskFull(error)) await this.#enterReadOnly()
+  }
+
+  /** Random bytes: a file system that compresses or leaves holes would reserve nothing for zeros. */
+  async #reserve(): Promise<void> {
+    const { reserve } = this.#init
+    if (reserve === undefined || (await sizeOf(reserve.path)) === reserve.bytes) return
+    if ((await freeBytes(reserve.path)) < reserve.bytes) throw readOnly()
+    await using file = await open(reserve.path, 'w', 0o600)
+    const chunk = randomBytes(Math.min(reserve.bytes, 1 << 20))
+    for (let at = 0; at < reserve.bytes; at += chunk.length) {
+      await file.write(chunk, 0, Math.min(chunk.length, reserve.bytes - at))
+    }
+    await file.sync()
+  }
+
+  async #dropReserve(): Promise<void> {
+    if (this.#init.reserve !== undefined) await rm(this.#init.reserve.path, { force: true })
+  }
+}
+
+/** True for an error that means "no space left", from Level or from the file system. */
+export function isDiskFull(error: unknown): boolean {
+  const { code, message, cause } = (error ?? {}) as { code?: string; message?: string; cause?: unknown }
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'read-only') return true
+  if (/No space left on device|Disk quota exceeded/i.test(message ?? '')) return true
+  return cause !== undefined && isDiskFull(cause)
+}
+
+function readOnly(cause?: unknown): StorageError {
+  return new StorageError(
+    'read-only',
+    'the disk is full: nothing more is stored until there is space; free some and it goes on by itself',
+    { cause }
+  )
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    (found) => found.size,
+    () => 0
+  )
+}
+
+async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(dirname(path))
+  return bavail * bsize
+}

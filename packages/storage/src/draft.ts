@@ -1,0 +1,262 @@
+import { type AnyRecord, compareBytes, kindLimits } from '@souk/records'
+import { deletesOf, encodeStored, expiryKey, putsOf, rankKey, type StoredRecord } from './entry.ts'
+import { ended, keyOf, mapKey, mapKeyBytes, numberAt, numberBytes } from './keys.ts'
+import { slotsPerLive, type StorageLimits } from './limits.ts'
+import { changed, emptyPartition, encodePartition, partitionKey, partitionOf, type PartitionSum } from './partition.ts'
+import { decodeSlot, encodeSlot, type SlotEntry, slotKey } from './slot.ts'
+import type { StorageOp, Tables } from './tables.ts'
+
+/** Why a record is no longer in the store. */
+export type RemovalReason = 'superseded' | 'expired' | 'evicted' | 'damaged'
+
+/** A record that was taken out. */
+export interface RemovedRecord {
+  readonly record: AnyRecord
+  readonly digest: Uint8Array
+  /** The place of its removal in the change log. */
+  readonly sequence: number
+  readonly reason: RemovalReason
+}
+
+/** Records and bytes of the whole store. */
+export interface StoreTotals {
+  readonly count: number
+  readonly bytes: number
+}
+
+/** What a draft starts from. */
+export interface DraftBase {
+  readonly tables: Tables
+  readonly limits: StorageLimits
+  readonly nowMs: number
+  readonly partitions: ReadonlyMap<string, PartitionSum>
+  readonly totals: StoreTotals
+  readonly staleCount: number
+  /** Hands out the next number of the change log. */
+  readonly nextSequence: () => number
+}
+
+interface Counts {
+  readonly live: number
+  readonly slots: number
+}
+
+const nothing = new Uint8Array(0)
+
+/**
+ * The changes of one batch before it is written: what it read, as it will be afterwards. Nothing outside changes until
+ * the batch is durable, so a failed write leaves no trace in memory either.
+ */
+export class Draft {
+  readonly base: DraftBase
+  readonly stored: StoredRecord[] = []
+  readonly removed: RemovedRecord[] = []
+  readonly partitions = new Map<string, PartitionSum>()
+  totals: StoreTotals
+  staleCount: number
+  readonly #ops: StorageOp[] = []
+  readonly #slots = new Map<string, SlotEntry[]>()
+  readonly #counts = new Map<string, Counts>()
+  readonly #held = new Map<string, StoredRecord>()
+  readonly #stale = new Set<string>()
+
+  constructor(base: DraftBase) {
+    this.base = base
+    this.totals = base.totals
+    this.staleCount = base.staleCount
+  }
+
+  get isEmpty(): boolean {
+    return this.#ops.length === 0
+  }
+
+  /** Everything to write, in order; a later change of a key wins. */
+  ops(): StorageOp[] {
+    const { tables } = this.base
+    const sums = [...this.partitions].map(([key, sum]): StorageOp =>
+      sum.count === 0
+        ? { type: 'del', sublevel: tables.partitions, key: mapKeyBytes(key) }
+        : { type: 'put', sublevel: tables.partitions, key: mapKeyBytes(key), value: encodePartition(sum) }
+    )
+    const counts = [...this.#counts].map(([key, { live, slots }]): StorageOp =>
+      slots === 0
+        ? { type: 'del', sublevel: tables.counts, key: mapKeyBytes(key) }
+        : { type: 'put', sublevel: tables.counts, key: mapKeyBytes(key), value: keyOf(live, slots) }
+    )
+    return [...this.#ops, ...sums, ...counts]
+  }
+
+  /** Reads the slots and counts that these records touch. */
+  async loadSlots(records: readonly AnyRecord[]): Promise<void> {
+    const { tables } = this.base
+    const slots = missing(records.map(slotKey), this.#slots)
+    const counts = missing(records.map(countKey), this.#counts)
+    const [slotValues, countValues] = await Promise.all([
+      tables.slots.getMany(slots.map(mapKeyBytes)),
+      tables.counts.getMany(counts.map(mapKeyBytes))
+    ])
+    slots.forEach((key, index) => this.#slots.set(key, decodeSlot(slotValues[index])))
+    counts.forEach((key, index) => this.#counts.set(key, decodeCounts(countValues[index])))
+  }
+
+  /** Reads which of these digests are remembered as stale. */
+  async loadStale(digests: readonly Uint8Array[]): Promise<void> {
+    const values = await this.base.tables.stale.getMany([...digests])
+    digests.forEach((digest, index) => {
+      if (values[index] !== undefined) this.#stale.add(mapKey(digest))
+    })
+  }
+
+  /** Makes known what may be taken out. */
+  hold(stored: Iterable<StoredRecord>): void {
+    for (const one of stored) this.#held.set(mapKey(one.digest), one)
+  }
+
+  held(digest: Uint8Array): StoredRecord | undefined {
+    return this.#held.get(mapKey(digest))
+  }
+
+  slot(record: AnyRecord): readonly SlotEntry[] {
+    return this.#slots.get(mapKey(slotKey(record))) ?? []
+  }
+
+  isStale(digest: Uint8Array): boolean {
+    return this.#stale.has(mapKey(digest))
+  }
+
+  /** True when the author's quota has room for this record in its slot. */
+  isWithinQuota({ record, trust }: Pick<StoredRecord, 'record' | 'trust'>): boolean {
+    if (trust === 'own') return true
+    const { liveUnknownMax, liveTrustedMax } = kindLimits[record.kind]
+    const max = trust === 'trusted' ? liveTrustedMax : liveUnknownMax
+    const before = countsOf(this.slot(record))
+    const { live, slots } = this.#counts.get(mapKey(countKey(record))) ?? { live: 0, slots: 0 }
+    const more = record.content === null ? 0 : 1 - before.live
+    return live + more <= max && slots + 1 - before.slots <= max * slotsPerLive
+  }
+
+  /** Adds a record to its slot, at the place that `compare` gives it. */
+  add(stored: Omit<StoredRecord, 'sequence'>, compare: (a: SlotEntry, b: SlotEntry) => number): void {
+    const complete = { ...stored, sequence: this.base.nextSequence() }
+    this.#ops.push(...putsOf(this.base.tables, complete))
+    this.#setSlot(stored.record, [...this.slot(stored.record), entryOf(stored)].toSorted(compare))
+    this.#changePartition(stored, 1)
+    this.hold([complete])
+    this.stored.push(complete)
+  }
+
+  /** Takes a record out, with all that was written for it. */
+  remove(stored: StoredRecord, reason: RemovalReason): void {
+    const { record, digest } = stored
+    const sequence = this.base.nextSequence()
+    this.#ops.push(...deletesOf(this.base.tables, stored), logRemoval(this.base.tables, stored, sequence))
+    this.vacate(record, digest)
+    this.#changePartition(stored, -1)
+    this.#held.delete(mapKey(digest))
+    this.removed.push({ record, digest, sequence, reason })
+    if (reason === 'superseded') this.markStale(record, digest)
+  }
+
+  /** Frees the slot of a record whose bytes are gone; what else was written for it, the check finds. */
+  vacate(record: AnyRecord, digest: Uint8Array): void {
+    this.#setSlot(
+      record,
+      this.slot(record).filter((entry) => compareBytes(entry.digest, digest) !== 0)
+    )
+  }
+
+  /** Remembers an id as superseded until it expires. */
+  markStale(record: AnyRecord, digest: Uint8Array): void {
+    const { tables, nowMs, limits } = this.base
+    if (record.expiresAtMs <= nowMs || this.staleCount >= limits.staleMax || this.isStale(digest)) return
+    this.#stale.add(mapKey(digest))
+    this.staleCount++
+    this.#ops.push(
+      { type: 'put', sublevel: tables.stale, key: digest, value: keyOf(record.expiresAtMs) },
+      { type: 'put', sublevel: tables.expiry, key: expiryKey(record.expiresAtMs, 'stale', digest), value: nothing }
+    )
+  }
+
+  /** Takes an expiry row out whose record is gone. */
+  dropExpiry(key: Uint8Array): void {
+    this.#ops.push({ type: 'del', sublevel: this.base.tables.expiry, key })
+  }
+
+  /** Forgets a stale id whose time has come. */
+  dropStale(digest: Uint8Array, expiresAtMs: number): void {
+    const { tables } = this.base
+    this.staleCount--
+    this.#ops.push(
+      { type: 'del', sublevel: tables.stale, key: digest },
+      { type: 'del', sublevel: tables.expiry, key: expiryKey(expiresAtMs, 'stale', digest) }
+    )
+  }
+
+  /** A record that came from peers first turns out to be the user's own. */
+  promote(stored: StoredRecord): void {
+    const { tables } = this.base
+    const own: StoredRecord = { ...stored, trust: 'own' }
+    this.#ops.push(
+      { type: 'del', sublevel: tables.rank, key: rankKey(stored) },
+      { type: 'put', sublevel: tables.rank, key: rankKey(own), value: nothing },
+      { type: 'put', sublevel: tables.records, key: own.digest, value: encodeStored(own) }
+    )
+    this.hold([own])
+    this.#setSlot(
+      own.record,
+      this.slot(own.record).map((entry) => (compareBytes(entry.digest, own.digest) === 0 ? entryOf(own) : entry))
+    )
+  }
+
+  #setSlot(record: AnyRecord, entries: SlotEntry[]): void {
+    const key = slotKey(record)
+    this.#changeCounts(record, countsOf(this.slot(record)), countsOf(entries))
+    this.#slots.set(mapKey(key), entries)
+    const sublevel = this.base.tables.slots
+    this.#ops.push(
+      entries.length === 0 ? { type: 'del', sublevel, key } : { type: 'put', sublevel, key, value: encodeSlot(entries) }
+    )
+  }
+
+  #changeCounts(record: AnyRecord, before: Counts, after: Counts): void {
+    const key = mapKey(countKey(record))
+    const { live, slots } = this.#counts.get(key) ?? { live: 0, slots: 0 }
+    this.#counts.set(key, { live: live + after.live - before.live, slots: slots + after.slots - before.slots })
+  }
+
+  #changePartition({ record, digest }: Pick<StoredRecord, 'record' | 'digest'>, by: 1 | -1): void {
+    const key = mapKey(partitionKey(partitionOf(record)))
+    const before = this.partitions.get(key) ?? this.base.partitions.get(key) ?? emptyPartition
+    this.partitions.set(key, changed(before, { digest, bytes: record.bytes.length }, by))
+    this.totals = { count: this.totals.count + by, bytes: this.totals.bytes + by * record.bytes.length }
+  }
+}
+
+function entryOf({ record, digest, trust }: Pick<StoredRecord, 'record' | 'digest' | 'trust'>): SlotEntry {
+  const { seq, createdAtMs, content } = record
+  return { digest, seq, createdAtMs, tombstone: content === null, own: trust === 'own' }
+}
+
+/** What a slot counts against its author. The user's own records count against nobody. */
+function countsOf(entries: readonly SlotEntry[]): Counts {
+  const [head] = entries
+  if (head === undefined || head.own) return { live: 0, slots: 0 }
+  return { live: head.tombstone ? 0 : 1, slots: 1 }
+}
+
+function decodeCounts(bytes: Uint8Array | undefined): Counts {
+  return bytes === undefined ? { live: 0, slots: 0 } : { live: numberAt(bytes, 0), slots: numberAt(bytes, numberBytes) }
+}
+
+function countKey({ author, kind }: AnyRecord): Uint8Array {
+  return keyOf(author, ended(kind))
+}
+
+function logRemoval(tables: Tables, { record, digest }: StoredRecord, sequence: number): StorageOp {
+  const value = keyOf('-', digest, ended(record.market), record.channel)
+  return { type: 'put', sublevel: tables.log, key: keyOf(sequence), value }
+}
+
+function missing(keys: readonly Uint8Array[], known: ReadonlyMap<string, unknown>): string[] {
+  return [...new Set(keys.map(mapKey))].filter((key) => !known.has(key))
+}

@@ -1,0 +1,246 @@
+import { join } from 'node:path'
+import { LevelDatastore } from 'datastore-level'
+import type { Datastore } from 'interface-datastore'
+import { checkRecords, type CheckReport } from './check.ts'
+import { type OpenedDatabase, openDatabase } from './database.ts'
+import { createDisk, type Disk, type DiskState } from './disk.ts'
+import { StorageError } from './errors.ts'
+import { Emitter, type Unsubscribe } from './events.ts'
+import { type Inbox, type InboxDraft, openInbox } from './inbox.ts'
+import { createLane } from './lane.ts'
+import { recoverEveryMs, reserveBytes, type StorageLimits, storageLimits } from './limits.ts'
+import { openSequences } from './log.ts'
+import { createOrderStore, type OrderStore } from './orders.ts'
+import { openOutbox, type Outbox } from './outbox.ts'
+import { openPartitionBook } from './partition-book.ts'
+import { createRecordStore, type RecordStore } from './records.ts'
+import { openSchema } from './schema.ts'
+import { createRefusedDigests, createSyncSource, type SyncSource } from './sync.ts'
+import { jsonSublevel, type LevelDatabase, openTables, type StorageOp, type Sublevel, type Tables } from './tables.ts'
+
+/** Where a store lives, by which clock, within which bounds. */
+export interface StorageInit {
+  /** A directory of this node alone; made when it is missing. Left out when `level` is given. */
+  readonly directory?: string
+  /** A database that is open and stays the caller's: `MemoryLevel` in a simulation. */
+  readonly level?: LevelDatabase
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  readonly limits?: Partial<StorageLimits>
+}
+
+/** What changes in the store as a whole. */
+export interface StorageEvents {
+  /** The disk is full, or there is space again. */
+  readonly state: DiskState
+  /** A check found damage; catch-up brings back what peers have. */
+  readonly damaged: CheckReport
+}
+
+/** What a node remembers: one database, batches that happen as a whole or not at all. */
+export interface Storage extends AsyncDisposable {
+  readonly records: RecordStore
+  readonly sync: SyncSource
+  readonly orders: OrderStore
+  readonly outbox: Outbox
+  readonly inbox: Inbox
+  /** `read-only` while the disk is full. */
+  readonly state: DiskState
+  /** Resolves with the check that every start makes. */
+  readonly checked: Promise<CheckReport>
+  /** Looks for silent damage. @param options.deep - Reads and hashes every record. */
+  check(options: { deep: boolean; signal?: AbortSignal }): Promise<CheckReport>
+  /**
+   * A part of the database for another package, with string keys: `abstract-level`'s own interface.
+   *
+   * @param name - Lower-case letters, digits and hyphens.
+   * @throws {@link StorageError} `bad-argument`
+   */
+  sublevel<V>(name: string, options: { values: 'json' }): Sublevel<V>
+  sublevel(name: string, options: { values: 'bytes' }): Sublevel<Uint8Array>
+  /** A part of the database as libp2p and Helia want it. */
+  datastore(name: string): Datastore
+  /** Writes changes of any sublevels in one batch. */
+  batch(ops: readonly StorageOp[], options?: { sync?: boolean }): Promise<void>
+  /** Takes out what has expired: to be called every few minutes. */
+  sweep(): Promise<void>
+  on<Name extends keyof StorageEvents>(name: Name, listener: (event: StorageEvents[Name]) => void): Unsubscribe
+  /** Writes what is under way and closes. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens a store, or makes one.
+ *
+ * @param options.signal - Ends the opening.
+ * @throws {@link StorageError} `locked`, `open-failed`, `newer-schema`, `bad-argument`.
+ */
+export async function createStorage(init: StorageInit, options: { signal?: AbortSignal } = {}): Promise<Storage> {
+  const { level, repaired } = await databaseOf(init)
+  try {
+    options.signal?.throwIfAborted()
+    const parts = await openParts(level, init)
+    return new LevelStorage(parts, { deep: repaired })
+  } catch (error) {
+    if (init.level === undefined) await level.close()
+    throw error
+  }
+}
+
+/** Everything that one open store consists of. */
+interface Parts {
+  readonly level: LevelDatabase
+  readonly closesLevel: boolean
+  readonly disk: Disk
+  readonly lane: ReturnType<typeof createLane>
+  readonly tables: Tables
+  readonly sublevels: Set<LevelDatabase>
+  readonly records: RecordStore
+  readonly sync: SyncSource
+  readonly orders: OrderStore
+  readonly outbox: Outbox
+  readonly inbox: Inbox & InboxDraft
+  readonly repaired: () => Promise<void>
+  readonly now: () => number
+}
+
+async function databaseOf({ directory, level }: StorageInit): Promise<OpenedDatabase> {
+  if ((directory === undefined) === (level === undefined)) {
+    throw new StorageError('bad-argument', 'a store lives in a directory or in a database that is given: name one')
+  }
+  return level === undefined ? openDatabase(join(directory as string, 'level')) : { level, repaired: false }
+}
+
+async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts> {
+  const { now } = init
+  const tables = openTables(level)
+  const epoch = await openSchema(level, tables)
+  const sublevels = new Set<LevelDatabase>(Object.values(tables))
+  const disk = createDisk({ level, reserve: reserveOf(init), recoverEveryMs, reopened: () => openAll(sublevels) })
+  const lane = createLane()
+  const sequences = await openSequences(tables, disk)
+  const partitions = await openPartitionBook(tables)
+  const refused = createRefusedDigests(now)
+  const [outbox, inbox] = [await openOutbox(tables, disk, now), await openInbox(tables, disk, now)]
+  const limits = { ...storageLimits, ...init.limits }
+  const staleCount = await countOf(tables.stale)
+  const onRefused = (digest: Uint8Array): void => refused.add(digest)
+  return {
+    level,
+    closesLevel: init.level === undefined,
+    disk,
+    lane,
+    tables,
+    sublevels,
+    records: createRecordStore({ tables, disk, lane, sequences, partitions, limits, staleCount, now, onRefused }),
+    sync: createSyncSource({ tables, disk, epoch, partitions, sequences, refused, now }),
+    orders: createOrderStore({ tables, disk, outbox, inbox, now }),
+    outbox,
+    inbox,
+    repaired: () => partitions.reload(),
+    now
+  }
+}
+
+class LevelStorage implements Storage {
+  readonly records: RecordStore
+  readonly sync: SyncSource
+  readonly orders: OrderStore
+  readonly outbox: Outbox
+  readonly inbox: Inbox
+  readonly checked: Promise<CheckReport>
+  readonly #parts: Parts
+  readonly #events = new Emitter<StorageEvents>()
+  readonly #closing = new AbortController()
+  #closed: Promise<void> | undefined
+
+  constructor(parts: Parts, { deep }: { deep: boolean }) {
+    this.#parts = parts
+    this.records = parts.records
+    this.sync = parts.sync
+    this.orders = parts.orders
+    this.outbox = parts.outbox
+    this.inbox = parts.inbox
+    parts.disk.onState((state) => this.#events.emit('state', state))
+    this.checked = this.check({ deep, signal: this.#closing.signal })
+    // Whoever awaits `checked` sees the failure; a store that is closed meanwhile is none.
+    this.checked.catch(() => undefined)
+  }
+
+  get state(): DiskState {
+    return this.#parts.disk.state
+  }
+
+  async check(options: { deep: boolean; signal?: AbortSignal }): Promise<CheckReport> {
+    const report = await checkRecords(this.#parts, options)
+    if (report.damaged.length > 0) this.#events.emit('damaged', report)
+    return report
+  }
+
+  sublevel<V>(name: string, { values }: { values: 'json' | 'bytes' }): Sublevel<V> & Sublevel<Uint8Array> {
+    const full = `x-${checkedName(name)}`
+    const { level, sublevels } = this.#parts
+    const sublevel =
+      values === 'json'
+        ? jsonSublevel<V>(level, full)
+        : level.sublevel<string, Uint8Array>(full, { valueEncoding: 'view' })
+    sublevels.add(sublevel as unknown as LevelDatabase)
+    return sublevel as unknown as Sublevel<V> & Sublevel<Uint8Array>
+  }
+
+  datastore(name: string): Datastore {
+    return new LevelDatastore(this.sublevel(`datastore-${name}`, { values: 'bytes' }) as never)
+  }
+
+  batch(ops: readonly StorageOp[], options?: { sync?: boolean }): Promise<void> {
+    return this.#parts.disk.commit(ops, options)
+  }
+
+  async sweep(): Promise<void> {
+    await this.records.sweep(this.#parts.now())
+    await this.#parts.inbox.sweep(this.#parts.now())
+  }
+
+  on<Name extends keyof StorageEvents>(name: Name, listener: (event: StorageEvents[Name]) => void): Unsubscribe {
+    return this.#events.on(name, listener)
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort()
+    await this.checked.catch(() => undefined)
+    await this.#parts.lane.idle()
+    await this.#parts.disk.close()
+    if (this.#parts.closesLevel) await this.#parts.level.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+function reserveOf({ directory }: StorageInit): { path: string; bytes: number } | undefined {
+  return directory === undefined ? undefined : { path: join(directory, 'reserve'), bytes: reserveBytes }
+}
+
+async function openAll(sublevels: Iterable<LevelDatabase>): Promise<void> {
+  for (const sublevel of sublevels) await sublevel.open()
+}
+
+async function countOf(table: Tables['stale']): Promise<number> {
+  let rows = 0
+  await using keys = table.keys()
+  for (let page = await keys.nextv(1000); page.length > 0; page = await keys.nextv(1000)) rows += page.length
+  return rows
+}
+
+function checkedName(name: string): string {
+  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(name)) {
+    throw new StorageError('bad-argument', `"${name.slice(0, 80)}" is no name of lower-case letters, digits, hyphens`)
+  }
+  return name
+}
