@@ -99,9 +99,13 @@ function checkTrade({ valueUnits, evidence, atMs }: Pick<FeedbackEdge, 'valueUni
   if (!Number.isSafeInteger(atMs) || atMs < 0) throw new ReputationError('bad-edge', `a time of ${atMs} ms`)
 }
 
-/** Smaller is harsher. Beyond the effect only what makes the order total, so that arrival does not matter. */
+/** Smaller is harsher. What comes after the effect only makes the order total, so that arrival does not matter. */
 function compareHarshness(a: FeedbackEdge, b: FeedbackEdge): number {
-  return effect(a) - effect(b) || a.stars - b.stars || a.atMs - b.atMs || a.valueUnits - b.valueUnits
+  return effect(a) - effect(b) || a.stars - b.stars || (fixedForm(a) < fixedForm(b) ? -1 : 1)
+}
+
+function fixedForm({ atMs, valueUnits, evidence, raterRole }: FeedbackEdge): string {
+  return JSON.stringify([atMs, valueUnits, evidence, raterRole])
 }
 
 /** What a statement does to a score, up to a factor that all share on a given day. */

@@ -15,7 +15,7 @@ export interface GraphInit {
   seed: number
   /** Walks a score; default 8,000. */
   walks?: number
-  /** Edges and orders to hold; default 1,000,000. */
+  /** Edges and orders to hold; default 250,000. */
   edgesMax?: number
 }
 

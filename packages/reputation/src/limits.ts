@@ -49,8 +49,8 @@ export const explanationsMax = 5
 /** Roots of one reader. A market names a handful of curators; a reader is one. */
 export const rootsMax = 64
 
-/** Edges and orders of one graph: about 400 MB. A node that carries a whole market of this size keeps a part of it. */
-export const edgesMaxDefault = 1_000_000
+/** Edges and orders of one graph: 600 to 760 bytes each (measured, test/score.bench.ts), so at most 190 MB. */
+export const edgesMaxDefault = 250_000
 
 /** Scores kept until the next change. */
 export const cachedScoresMax = 1_000

@@ -56,12 +56,26 @@ export function createTrustTable(
  */
 export function drawTrusted(table: TrustTable, excluded: readonly number[], random: () => number): number {
   const { targets, running } = table
-  const gaps = excluded.flatMap((number) => table.places.get(number) ?? []).toSorted((a, b) => a - b)
+  const gaps = placesOf(table, excluded)
   if (gaps.length === targets.length) return -1
-  const left = gaps.reduce((sum, place) => sum - trustAt(running, place), running.at(-1) ?? 0)
+  let left = running.at(-1) ?? 0
+  for (const place of gaps) left -= trustAt(running, place)
   let mark = random() * left
   for (const place of gaps) if (before(running, place) <= mark) mark += trustAt(running, place)
   return targets[allowedPlace(firstAbove(running, mark), gaps, targets.length)] as number
+}
+
+/** Where the people stand who are in the table, in ascending order. Plain loops: this runs 20,000 times a score. */
+function placesOf({ places }: TrustTable, people: readonly number[]): number[] {
+  const found: number[] = []
+  for (const person of people) {
+    const place = places.get(person)
+    if (place === undefined) continue
+    let at = found.length
+    for (; at > 0 && (found[at - 1] as number) > place; at--) found[at] = found[at - 1] as number
+    found[at] = place
+  }
+  return found
 }
 
 /** The place itself; if rounding led to a gap or past the end, the next place that is none. */

@@ -55,14 +55,10 @@ function countVisits(steps: Int32Array): Map<number, number> {
 
 function commonestPath(steps: Int32Array, person: number): number[] {
   const counts = new Map<string, number>()
-  for (let start = 0; start < steps.length; start += stride) {
-    const place = steps.subarray(start, start + stride).indexOf(person)
-    if (place >= 0) increment(counts, steps.subarray(start, start + place + 1).join())
+  for (let at = steps.indexOf(person); at >= 0; at = steps.indexOf(person, at + 1)) {
+    const path = steps.subarray(at - (at % stride), at + 1).join()
+    counts.set(path, (counts.get(path) ?? 0) + 1)
   }
   const [commonest] = [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best), ['', 0])
   return commonest === '' ? [] : commonest.split(',').map(Number)
-}
-
-function increment(counts: Map<string, number>, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1)
 }

@@ -26,6 +26,16 @@ describe('a ring of 200 identities that cheats 30 buyers', () => {
     for (const n of [1, 2, 3]) market.sale(`buyer${n}`, 'ring1', { stars: 5, valueUnits: 60, daysAgo: 50 })
     expect(market.graph().score('ring0', reader).expected).toBeLessThanOrEqual(0.2)
   })
+
+  it.each(seeds)('stays below every honest seller when it buys its way in with 20 small purchases, seed %s', (seed) => {
+    const market = honestMarket(seed)
+    const ring = addRing(market)
+    for (let n = 1; n <= 20; n++) market.sale(ring[n]!, `seller${n}`, { stars: 5, valueUnits: 20, daysAgo: 10 })
+    const graph = market.graph()
+    const honest = names('seller', 60).map((seller) => graph.score(seller, reader).expected)
+    expect(graph.score('ring0', reader).expected).toBeLessThanOrEqual(0.3)
+    expect(graph.score('ring0', reader).expected).toBeLessThan(Math.min(...honest))
+  })
 })
 
 describe('somebody who builds a name and then cheats', () => {
