@@ -1,0 +1,137 @@
+import { setImmediate } from 'node:timers/promises'
+import type { PeerId } from '@libp2p/interface'
+import {
+  type AnyRecord,
+  type Channel,
+  openRecord,
+  RecordError,
+  type RecordErrorCode,
+  type RecordId,
+  topicOf
+} from '@souk/records'
+import type { Guard } from './guard/guard.ts'
+import { expiredGraceMs, verifiedAtOnceMax } from './limits.ts'
+
+/** What becomes of a record: kept and passed on, quietly dropped, or dropped at its sender's cost. */
+export type Verdict = 'accept' | 'ignore' | 'reject'
+
+/** Where bytes came from. */
+export interface RecordSource {
+  readonly from: PeerId
+  readonly via: 'gossip' | 'catch-up'
+  /** The gossip topic that they came on; the record has to belong there. */
+  readonly topic?: string
+}
+
+/** The answer about one record. */
+export interface GateResult {
+  readonly verdict: Verdict
+  /** Why it was not accepted. */
+  readonly code?: GateCode
+  /** Known as soon as the record could be read. */
+  readonly id?: RecordId
+}
+
+/** Why a record was not accepted: its own fault, or nobody's. */
+export type GateCode = RecordErrorCode | 'wrong-topic' | 'not-carried' | Exclude<PutOutcome, 'stored'>
+
+/** The one way by which a stranger's record gets in, whether gossip or catch-up brought it. */
+export interface RecordGate {
+  accept(bytes: Uint8Array, source: RecordSource): Promise<GateResult>
+  /** As {@link accept} for each, in the same order, with one write for all. */
+  acceptMany(list: readonly Uint8Array[], source: RecordSource): Promise<GateResult[]>
+}
+
+/**
+ * What a store did with a record: `known` and `superseded` when it had that or a newer one; `refused` when a quota or
+ * the user's choice kept it out.
+ */
+export type PutOutcome = 'stored' | 'known' | 'superseded' | 'refused'
+
+/** The least that a gate needs of a store. */
+export interface RecordStore {
+  /** Puts checked records in one batch. The answers are in the order of the records. */
+  put(records: readonly AnyRecord[]): Promise<readonly PutOutcome[]>
+}
+
+/** What a gate has to know. */
+export interface RecordGateInit {
+  readonly now: () => number
+  /** Which channels this node wants; all by default. A record of another one is ignored. */
+  readonly carries?: (market: string, channel: Channel) => boolean
+}
+
+/** Joins the checks of `@souk/records`, the store's quotas and the guard's score. */
+export function createRecordGate(components: { store: RecordStore; guard: Guard }, init: RecordGateInit): RecordGate {
+  const { store, guard } = components
+
+  const open = (bytes: Uint8Array, source: RecordSource): AnyRecord | GateResult => {
+    const opened = openOrRefuse(bytes, init.now())
+    if (!('bytes' in opened)) return opened
+    const { id, market, channel } = opened
+    if (source.topic !== undefined && topicOf(market, channel) !== source.topic) {
+      return { verdict: 'reject', code: 'wrong-topic', id }
+    }
+    if (init.carries?.(market, channel) === false) return { verdict: 'ignore', code: 'not-carried', id }
+    return opened
+  }
+
+  const acceptMany = async (list: readonly Uint8Array[], source: RecordSource): Promise<GateResult[]> => {
+    const opened: (AnyRecord | GateResult)[] = []
+    for (const bytes of list) {
+      if (opened.length > 0 && opened.length % verifiedAtOnceMax === 0) await setImmediate()
+      const one = open(bytes, source)
+      if ('verdict' in one && one.verdict === 'reject') guard.punish(source.from, one.code ?? 'rejected')
+      opened.push(one)
+    }
+    return putAll(store, opened)
+  }
+
+  return {
+    acceptMany,
+    accept: async (bytes, source) => {
+      const [result] = await acceptMany([bytes], source)
+      return result ?? { verdict: 'ignore' }
+    }
+  }
+}
+
+/** Writes what was opened, and puts the store's answers in the places of the records. */
+async function putAll(store: RecordStore, opened: readonly (AnyRecord | GateResult)[]): Promise<GateResult[]> {
+  const records = opened.filter((one): one is AnyRecord => 'bytes' in one)
+  const outcomes = records.length === 0 ? [] : await store.put(records)
+  let at = 0
+  return opened.map((one) => ('bytes' in one ? toResult(one.id, outcomes[at++] ?? 'refused') : one))
+}
+
+function toResult(id: RecordId, outcome: PutOutcome): GateResult {
+  return outcome === 'stored' ? { verdict: 'accept', id } : { verdict: 'ignore', code: outcome, id }
+}
+
+function openOrRefuse(bytes: Uint8Array, nowMs: number): AnyRecord | GateResult {
+  try {
+    return openRecord(bytes, { nowMs })
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error
+    return { verdict: verdictOf(error.code, bytes, nowMs), code: error.code }
+  }
+}
+
+/**
+ * PROTOCOL section 2: reject what is objectively wrong. A kind or version that we do not know may be right, and a record
+ * that ran out a moment ago was right when its sender looked.
+ */
+function verdictOf(code: RecordErrorCode, bytes: Uint8Array, nowMs: number): Verdict {
+  if (code === 'unknown-kind' || code === 'bad-version') return 'ignore'
+  if (code === 'expired' && isValidAt(bytes, nowMs - expiredGraceMs)) return 'ignore'
+  return 'reject'
+}
+
+function isValidAt(bytes: Uint8Array, nowMs: number): boolean {
+  try {
+    openRecord(bytes, { nowMs })
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,173 @@
+import assert from 'node:assert'
+import type { PeerId } from '@libp2p/interface'
+import {
+  type GossipSub,
+  type GossipsubOpts,
+  type Message,
+  StrictNoSign,
+  type TopicValidatorFn,
+  TopicValidatorResult
+} from '@libp2p/gossipsub'
+import { createTopicScoreParams, type PeerScoreParams } from '@libp2p/gossipsub/score'
+import { categories, type Channel, type SoukRecord, topicOf } from '@souk/records'
+import { TokenBucket } from '../guard/bucket.ts'
+import type { Guard } from '../guard/guard.ts'
+import type { RecordGate, Verdict } from '../gate.ts'
+import {
+  heartbeatMs,
+  meshDegree,
+  publishBudget,
+  rpcLimits,
+  scoreThresholds,
+  seenMs,
+  topicBytesPerPeerMax,
+  topicScore
+} from './limits.ts'
+import { messageId, messageIdKey } from './message-id.ts'
+
+/** Signed records over gossipsub topics: a node hears of what is published while it is connected. */
+export interface Gossip {
+  /** Carries a channel from now on: hears it, checks it, passes it on. */
+  subscribe(market: string, channel: Channel): void
+  unsubscribe(market: string, channel: Channel): void
+  /**
+   * Sends to every peer that is known to carry the channel. Never fails for want of peers.
+   *
+   * @returns How many peers it went to; 0 too when our own budget is used up.
+   */
+  publish(record: Pick<SoukRecord, 'market' | 'channel' | 'bytes'>): Promise<number>
+}
+
+/** How the gossipsub service is set up; the topics come later, by {@link Gossip.subscribe}. */
+export function gossipOptions(guard: Guard): Partial<GossipsubOpts> {
+  return {
+    ...meshDegree,
+    heartbeatInterval: heartbeatMs,
+    seenTTL: seenMs,
+    globalSignaturePolicy: StrictNoSign,
+    msgIdFn: ({ topic, data }) => messageId({ topic, data }),
+    fastMsgIdFn: (message) => messageIdKey(messageId(message)),
+    msgIdToStrFn: messageIdKey,
+    // A peer's next message waits for the verdict on the one before: nobody gets more than one check at a time.
+    awaitRpcHandler: true,
+    awaitRpcMessageHandler: true,
+    fallbackToFloodsub: false,
+    floodPublish: true,
+    doPX: false,
+    emitSelf: false,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    allowedTopics: [],
+    maxInboundStreams: 2,
+    maxOutboundStreams: 2,
+    maxTopicBytesPerPeer: topicBytesPerPeerMax,
+    decodeRpcLimits: rpcLimits,
+    scoreThresholds,
+    scoreParams: {
+      topicScoreCap: 20,
+      appSpecificScore: (peer) => guard.score(peer),
+      appSpecificWeight: 1,
+      // Above ten peers an address it empties the mesh, and all relayed peers have their relay's address.
+      IPColocationFactorWeight: 0,
+      behaviourPenaltyWeight: -1,
+      behaviourPenaltyThreshold: 6,
+      behaviourPenaltyDecay: 0.98
+    }
+  }
+}
+
+/**
+ * Joins gossip to the gate that checks and stores records.
+ *
+ * @param components.pubsub - A gossipsub service made with {@link gossipOptions}.
+ */
+export function createGossip(
+  components: { pubsub: GossipSub; gate: RecordGate; guard: Guard },
+  init: { now: () => number }
+): Gossip {
+  const { pubsub, gate, guard } = components
+  const { allowedTopics, topicScores } = openTables(pubsub)
+  const own = new TokenBucket(publishBudget, init.now())
+
+  const validate = async (from: PeerId, { topic, data }: Message): Promise<TopicValidatorResult> => {
+    if (!guard.allow(from, 'gossip')) {
+      guard.punish(from, 'too-many-messages')
+      return TopicValidatorResult.Ignore
+    }
+    if (!pubsub.topicValidators.has(topic)) return TopicValidatorResult.Ignore
+    const { verdict } = await gate.accept(data, { from, via: 'gossip', topic })
+    return results[verdict]
+  }
+  pubsub.topicValidators = new ValidatorMap(validate)
+
+  return {
+    subscribe: (market, channel) => {
+      for (const any of everyChannel) allowedTopics.add(topicOf(market, any))
+      const topic = topicOf(market, channel)
+      topicScores[topic] = createTopicScoreParams(topicScore)
+      pubsub.topicValidators.set(topic, validate)
+      pubsub.subscribe(topic)
+    },
+    unsubscribe: (market, channel) => {
+      const topic = topicOf(market, channel)
+      pubsub.unsubscribe(topic)
+      pubsub.topicValidators.delete(topic)
+    },
+    publish: async ({ market, channel, bytes }) => {
+      if (!own.take(1, init.now())) return 0
+      const { recipients } = await pubsub.publish(topicOf(market, channel), bytes)
+      return recipients.length
+    }
+  }
+}
+
+/** Every channel that a market has. */
+const everyChannel: readonly Channel[] = [
+  'people',
+  'feedback',
+  ...categories.map(({ id }): Channel => `listings/${id}`)
+]
+
+/**
+ * Has a validator for topics that are not carried too. gossipsub takes in, keeps and passes on any message of an
+ * allowed topic that no validator stands before, and the topics of a market are allowed as soon as one is carried:
+ * a peer's subscriptions are heard once only, at the start, when we may not carry yet what we will carry later.
+ */
+class ValidatorMap extends Map<string, TopicValidatorFn> {
+  readonly #fallback: TopicValidatorFn
+
+  constructor(fallback: TopicValidatorFn) {
+    super()
+    this.#fallback = fallback
+  }
+
+  override get(topic: string): TopicValidatorFn {
+    return super.get(topic) ?? this.#fallback
+  }
+}
+
+const results: Record<Verdict, TopicValidatorResult> = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject
+}
+
+interface GossipTables {
+  readonly allowedTopics: Set<string>
+  readonly topicScores: PeerScoreParams['topics']
+}
+
+/**
+ * Which topics are allowed, and how they score, is fixed in gossipsub's options, but a node joins markets while it
+ * runs. Both are tables that gossipsub reads at each use; this opens them, and fails at start if a version moves them.
+ */
+function openTables(pubsub: GossipSub): GossipTables {
+  const { allowedTopics, opts } = pubsub as unknown as {
+    allowedTopics?: unknown
+    opts?: { scoreParams?: Partial<PeerScoreParams> }
+  }
+  assert(allowedTopics instanceof Set, 'gossipsub keeps its allowed topics elsewhere')
+  const topicScores = opts?.scoreParams?.topics
+  assert(topicScores !== undefined, 'gossipsub keeps its topic scores elsewhere')
+  return { allowedTopics, topicScores }
+}

@@ -1,0 +1,96 @@
+import type { Budget } from './bucket.ts'
+
+/** Below this a peer is disconnected and refused until its score has risen again (lodestar's constant). */
+export const disconnectScore = -20
+
+/** Below this a peer is banned for {@link banMs}, however fast its score recovers (lodestar's constant). */
+export const banScore = -50
+
+/** No score falls lower: a worse one would only mean a longer memory of a peer that is banned anyway. */
+export const scoreMin = -100
+
+/** A score halves in this time (lodestar's constant). */
+export const scoreHalfLifeMs = 10 * 60_000
+
+/** What a banned peer waits at least. */
+export const banMs = 30 * 60_000
+
+/** Peers remembered, connected or not; the ones unseen for longest are forgotten first. About 1 kB each. */
+export const peersMax = 4096
+
+/** Reasons kept for one peer: what `souk peer list` shows. */
+export const reasonsMax = 16
+
+/**
+ * What an offence costs. A node that checks a record before it passes it on never commits one, so four or five are
+ * enough: 20 points disconnect.
+ */
+export const costDefault = 5
+
+/** Offences that weigh other than {@link costDefault}. */
+export const costs: Readonly<Record<string, number>> = {
+  // Cannot happen by accident, and costs us a signature check.
+  'bad-signature': 10,
+  'receipt-bad-signature': 10,
+  'bad-work': 10,
+  // Clocks differ; a peer that is always wrong still gets there.
+  expired: 1,
+  'not-yet-valid': 1,
+  // Each message beyond the budget, once the burst is used up.
+  'too-many-messages': 1,
+  // Bytes at a rate that no honest program sends: enough to disconnect at once.
+  'too-many-bytes': 25,
+  'too-many-frames': 25
+}
+
+/** Messages that are new to us from one peer: a market of 4 million listings a day brings 50 a second. */
+export const gossipBudget: Budget = { perSecond: 50, burst: 500 }
+
+/** What {@link Guard.allow} grants per peer and protocol when the protocol has no row of its own. */
+export const requestBudgetDefault: Budget = { perSecond: 20, burst: 200 }
+
+/** Rows of {@link Guard.allow} by protocol. */
+export const requestBudgets: Readonly<Record<string, Budget>> = {
+  gossip: gossipBudget,
+  // One unit a request and one a record served: a joining node fetches 10,000 listings at once, then little.
+  '/souk/sync/1': { perSecond: 2000, burst: 100_000 },
+  'sync-hint': { perSecond: 4, burst: 40 }
+}
+
+/** Bytes that may come in over one connection, solicited or not: three times what record verification keeps up with. */
+export const connectionBytes: Budget = { perSecond: 32 * 2 ** 20, burst: 64 * 2 ** 20 }
+
+/** Bytes on streams that the peer opened, by protocol prefix: what it sends without having been asked. */
+export const streamBytes: readonly (readonly [prefix: string, budget: Budget])[] = [
+  // 50 messages a second of 16 kB, and control messages; one RPC of 4 MiB is the codec's own bound.
+  ['/meshsub/', { perSecond: 2 ** 20, burst: 4 * 2 ** 20 }],
+  ['/souk/kad/', { perSecond: 256 * 1024, burst: 2 * 2 ** 20 }],
+  // Requests are small; reconciliation frames go up to 1 MiB.
+  ['/souk/sync/', { perSecond: 2 * 2 ** 20, burst: 8 * 2 ** 20 }],
+  // What is relayed has the relay's own limits; it is counted at the connection.
+  ['/libp2p/circuit/', connectionBytes]
+]
+
+/** Every other protocol: identify, ping, messages, located sets, image requests. */
+export const streamBytesDefault: Budget = { perSecond: 256 * 1024, burst: 4 * 2 ** 20 }
+
+/** Frames on streams that the peer opened, all protocols together: what a flood of tiny ones costs is their number. */
+export const streamFrames: Budget = { perSecond: 4000, burst: 20_000 }
+
+/** Inbound connections from one address: a household or an office behind one router. */
+export const connectionsPerHostMax = 16
+
+/** Inbound connections from one /24 or /48. */
+export const connectionsPerBlockMax = 64
+
+/** Relay reservations that one address, and one /24, may hold. */
+export const reservationsPerBlockMax = 4
+
+/** Handshakes in progress: forty addresses with idle sockets do not shut others out (measured: 10 of 10 dials succeed). */
+export const pendingConnectionsMax = 500
+
+/** A handshake takes three round trips. */
+export const inboundUpgradeTimeoutMs = 3000
+
+/** Connections a second from one address before libp2p refuses it unheard; several nodes may share a machine. */
+export const connectionsPerHostPerSecond = 32

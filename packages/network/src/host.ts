@@ -1,0 +1,138 @@
+import { autoNATv2 } from '@libp2p/autonat-v2'
+import { circuitRelayServer, type CircuitRelayService, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { dcutr } from '@libp2p/dcutr'
+import { gossipsub, type GossipSub } from '@libp2p/gossipsub'
+import { identify, type Identify, identifyPush } from '@libp2p/identify'
+import type { Libp2p, PrivateKey, ServiceMap } from '@libp2p/interface'
+import { kadDHT, type KadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { mdns } from '@libp2p/mdns'
+import { memory } from '@libp2p/memory'
+import { noise } from '@libp2p/noise'
+import { ping, type Ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import type { Datastore } from 'interface-datastore'
+import { createLibp2p, type Libp2pInit, type ServiceFactoryMap } from 'libp2p'
+import { gossipOptions } from './gossip/gossip.ts'
+import type { HostGuard } from './guard/guard.ts'
+import { connectionsPerHostPerSecond, inboundUpgradeTimeoutMs, pendingConnectionsMax } from './guard/limits.ts'
+import {
+  connectionsMax,
+  peerStoreAges,
+  pingIntervalMs,
+  pingTimeoutMs,
+  relayLimits,
+  streamsPerConnectionMax,
+  streamWindowBytes
+} from './limits.ts'
+
+/** What a host is for. A relay also carries connections between peers that cannot reach each other. */
+export type Role = 'node' | 'relay'
+
+/** The services of every host. */
+export interface HostServices extends ServiceMap {
+  readonly identify: Identify
+  readonly ping: Ping
+  readonly pubsub: GossipSub
+  readonly dht: KadDHT
+  readonly relay?: CircuitRelayService
+}
+
+/** Our libp2p. */
+export type Host = Libp2p<HostServices>
+
+/** How a host is reached and what it looks for. */
+export interface HostInit {
+  readonly role: Role
+  /** Multiaddrs, e.g. `/ip4/0.0.0.0/tcp/0`; `/p2p-circuit` asks the relays that it meets for a reservation. */
+  readonly listen: readonly string[]
+  /** Addresses to tell others in place of those listened on; a relay behind a name or a router must set them. */
+  readonly announce?: readonly string[]
+  /** Look for nodes on the LAN, and answer those that look. */
+  readonly mdns?: boolean
+  /** `memory` joins hosts of one process over `/memory/…` addresses: for tests and simulations. */
+  readonly transports?: 'real' | 'memory'
+  /** A `client` asks the DHT but holds nothing for others: for a node that goes again in a minute. */
+  readonly dht?: 'server' | 'client'
+}
+
+/**
+ * A libp2p node set up as PROTOCOL section 3 says, started. It looks for nobody by itself: the connection keeper
+ * dials.
+ */
+export async function createHost(
+  components: { datastore: Datastore; privateKey: PrivateKey; guard: HostGuard },
+  init: HostInit
+): Promise<Host> {
+  const { datastore, privateKey, guard } = components
+  const host = await createLibp2p<HostServices>({
+    datastore,
+    privateKey,
+    nodeInfo: { name: 'souk', version: '1', userAgent: 'souk/1' },
+    addresses: { listen: [...init.listen], announce: [...(init.announce ?? [])] },
+    transports: transportsOf(init),
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        enableKeepAlive: false,
+        maxInboundStreams: streamsPerConnectionMax,
+        maxOutboundStreams: streamsPerConnectionMax,
+        streamOptions: { maxStreamWindowSize: streamWindowBytes }
+      })
+    ],
+    connectionGater: guard.gater,
+    metrics: guard.metrics,
+    connectionManager: {
+      maxConnections: connectionsMax[init.role],
+      maxIncomingPendingConnections: pendingConnectionsMax,
+      inboundUpgradeTimeout: inboundUpgradeTimeoutMs,
+      inboundConnectionThreshold: connectionsPerHostPerSecond
+    },
+    connectionMonitor: { pingInterval: pingIntervalMs, pingTimeout: { minTimeout: pingTimeoutMs } },
+    peerStore: peerStoreAges,
+    peerDiscovery: init.mdns === true ? [lanDiscovery()] : [],
+    services: servicesOf(init, guard)
+  })
+  guard.attach(host, { reservations: () => host.services.relay?.reservations ?? [] })
+  return host
+}
+
+function transportsOf({ transports }: HostInit): NonNullable<Libp2pInit['transports']> {
+  if (transports === 'memory') return [memory()]
+  return [tcp(), webSockets(), circuitRelayTransport()]
+}
+
+/** Quiet where there is no network: multicast errors go to the log, and the next query tries again. */
+function lanDiscovery(): ReturnType<typeof mdns> {
+  return mdns({ serviceTag: '_souk._udp.local', interval: 20_000 })
+}
+
+function servicesOf(init: HostInit, guard: HostGuard): ServiceFactoryMap<HostServices> {
+  const base = {
+    identify: identify(),
+    identifyPush: identifyPush(),
+    ping: ping(),
+    pubsub: gossipsub(gossipOptions(guard)),
+    dht: kadDHT({
+      protocol: '/souk/kad/1.0.0',
+      clientMode: init.dht === 'client',
+      // Markets live on LANs and loopback too.
+      peerInfoMapper: passthroughMapper
+    })
+  }
+  if (init.transports === 'memory') return base
+  const reach = { ...base, autonat: autoNATv2(), dcutr: dcutr() }
+  return init.role === 'relay' ? { ...reach, relay: relayService() } : reach
+}
+
+function relayService(): ReturnType<typeof circuitRelayServer> {
+  return circuitRelayServer({
+    reservations: {
+      maxReservations: relayLimits.reservationsMax,
+      reservationTtl: relayLimits.reservationMs,
+      defaultDurationLimit: relayLimits.connectionMs,
+      defaultDataLimit: relayLimits.connectionBytes
+    }
+  })
+}

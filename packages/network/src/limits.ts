@@ -1,0 +1,36 @@
+/** Bounds of the host and the record gate. Guard, gossip, keeper and catch-up have their own beside their code. */
+
+/**
+ * A record that expired no longer ago than this is ignored, not held against its sender: clocks differ by up to five
+ * minutes, and stores sweep their expired records every few minutes.
+ */
+export const expiredGraceMs = 15 * 60_000
+
+/** Records verified before others get a turn: 32 take about 4 ms. */
+export const verifiedAtOnceMax = 32
+
+/** Connections of a node. Each costs about 150 kB. */
+export const connectionsMax = { node: 150, relay: 1200 } as const
+
+/** How often each connection is pinged. One failed ping ends it, so not more often than a busy home line hiccups. */
+export const pingIntervalMs = 30_000
+
+/** What a ping may take before its connection counts as dead. */
+export const pingTimeoutMs = 10_000
+
+/** A peer's address is believed for two days and a peer remembered for seven: one lapsed address fails a look-up. */
+export const peerStoreAges = { maxAddressAge: 48 * 3_600_000, maxPeerAge: 7 * 24 * 3_600_000 } as const
+
+/** What one stream may have in flight: with 1 MiB a link of 50 ms carries 20 MiB/s. */
+export const streamWindowBytes = 1 << 20
+
+/** Streams that one connection may have open at a time. */
+export const streamsPerConnectionMax = 128
+
+/** A relay's own service to peers behind NAT. Defaults of libp2p are 15, 2 minutes and 128 KiB. */
+export const relayLimits = {
+  reservationsMax: 512,
+  reservationMs: 3_600_000,
+  connectionMs: 10 * 60_000,
+  connectionBytes: 16n * 1024n * 1024n
+} as const

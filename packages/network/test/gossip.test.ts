@@ -1,0 +1,149 @@
+import { readFile } from 'node:fs/promises'
+import type { RecordErrorCode } from '@souk/records'
+import { describe, expect, it } from 'vitest'
+import { createRecordGate, type GateResult } from '../src/gate.ts'
+import { addressOf, join, nextEvent, startNode, type TestNode } from './support/net.ts'
+import { newSigner, sealListing } from './support/records.ts'
+import { TestStore } from './support/store.ts'
+
+const topic = '/souk/1/main/listings/el'
+
+describe('gossip', () => {
+  it('brings a record from one node to another', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    await join(a, b)
+    const record = sealListing(newSigner())
+    expect(await a.network.publish(record)).toEqual({ peers: 1 })
+    await b.store.until(() => b.store.has(record))
+    expect([...b.store.records.values()].map(({ bytes }) => bytes)).toEqual([record.bytes])
+  })
+
+  it('brings it over other nodes to one that is not connected to the publisher', async () => {
+    const nodes: TestNode[] = []
+    await using _all = { [Symbol.asyncDispose]: async () => void (await Promise.all(nodes.map(stop))) }
+    for (let i = 0; i < 5; i++) nodes.push(await startNode({ transports: 'memory', listen: [`/memory/line-${i}`] }))
+    for (let i = 1; i < 5; i++) await join(nodes[i - 1] as TestNode, nodes[i] as TestNode)
+    const record = sealListing(newSigner())
+    const [first, last] = [nodes[0] as TestNode, nodes[4] as TestNode]
+    expect(last.network.peers()).toHaveLength(1)
+    await first.network.publish(record)
+    await last.store.until(() => last.store.has(record))
+  })
+
+  it('publishes to nobody without failing', async () => {
+    await using a = await startNode()
+    expect(await a.network.publish(sealListing(newSigner()))).toEqual({ peers: 0 })
+  })
+
+  it('delivers the true record after a copy with a broken signature, and one on a wrong topic', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    await join(a, b)
+    const record = sealListing(newSigner())
+    const forged = record.bytes.slice()
+    forged.set([forged[20]! ^ 1], 20)
+    await a.network.libp2p.services.pubsub.publish(topic, forged)
+    await a.network.libp2p.services.pubsub.publish('/souk/1/main/people', record.bytes)
+    await a.network.publish(record)
+    await b.store.until(() => b.store.has(record))
+    const codes = b.network.guard.report()[0]?.reasons.map(({ code }) => code)
+    expect(codes?.toSorted()).toEqual(['bad-signature', 'wrong-topic'])
+  })
+
+  it('carries a channel that is subscribed to while the node runs, with the same checks', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    await join(a, b)
+    const heard = nextSubscription(a)
+    b.network.subscribe('main', 'listings/hg')
+    await heard
+    a.network.subscribe('main', 'listings/hg')
+    const { bytes } = sealListing(newSigner())
+    await a.network.libp2p.services.pubsub.publish('/souk/1/main/listings/hg', bytes)
+    const record = sealListing(newSigner(), { number: 2 })
+    await a.network.publish(record)
+    await b.store.until(() => b.store.has(record))
+    expect(b.network.guard.report()[0]?.reasons.map(({ code }) => code)).toEqual(['wrong-topic'])
+    expect(b.store.records.size).toBe(1)
+  })
+})
+
+describe('a peer that sends what no honest node passes on', () => {
+  it('is disconnected and refused after a few records, and nothing is stored', async () => {
+    await using victim = await startNode()
+    await using liar = await startNode()
+    await join(liar, victim)
+    const gone = nextEvent(victim.network, 'peer-disconnected')
+    for (let number = 0; number < 60; number++) {
+      const { bytes } = sealListing(newSigner(), { number })
+      bytes.set([bytes[20]! ^ 1], 20)
+      await liar.network.libp2p.services.pubsub.publish(topic, bytes)
+    }
+    expect((await gone).peer.equals(liar.network.peerId)).toBe(true)
+    const [report] = victim.network.guard.report()
+    expect(report?.peer).toBe(liar.network.peerId.toString())
+    expect(report?.score).toBeLessThanOrEqual(-20)
+    expect(report?.reasons[0]?.code).toBe('bad-signature')
+    expect(report?.reasons[0]?.times).toBeLessThanOrEqual(50)
+    expect(victim.store.records.size).toBe(0)
+
+    const thrownOut = nextEvent(liar.network, 'peer-disconnected')
+    await liar.network.connect(addressOf(victim)).then(
+      () => thrownOut,
+      () => undefined
+    )
+    expect(victim.network.peers()).toEqual([])
+  })
+
+  it('pays for each malformed record by its code, except for kinds and versions yet to come', async () => {
+    const { invalid } = JSON.parse(await readFile(vectorsFile, 'utf8')) as { invalid: InvalidVector[] }
+    expect(invalid.length).toBeGreaterThan(100)
+    const results: ((result: GateResult) => void)[] = []
+    const store = new TestStore()
+    const now = (): number => invalid[0]!.nowMs
+    await using victim = await startNode({
+      store,
+      now,
+      gate: (guard) => {
+        const gate = createRecordGate({ store, guard }, { now })
+        const accept: typeof gate.accept = async (bytes, source) => {
+          const result = await gate.accept(bytes, source)
+          results.shift()?.(result)
+          return result
+        }
+        return { ...gate, accept }
+      }
+    })
+    await using liar = await startNode()
+    await join(liar, victim)
+    for (const { name, bytesHex, code } of invalid) {
+      const result = new Promise<GateResult>((resolve) => results.push(resolve))
+      await liar.network.libp2p.services.pubsub.publish(topic, new Uint8Array(Buffer.from(bytesHex, 'hex')))
+      expect({ name, code: (await result).code }).toEqual({ name, code })
+      const free = code === 'unknown-kind' || code === 'bad-version' || name === 'expires now'
+      const reasons = victim.network.guard.report().flatMap(({ reasons }) => reasons.map(({ code }) => code))
+      expect({ name, reasons }).toEqual({ name, reasons: free ? [] : [code] })
+      victim.network.guard.pardon(liar.network.peerId)
+    }
+    expect(store.records.size).toBe(0)
+    expect(victim.network.peers()).toHaveLength(1)
+  })
+})
+
+interface InvalidVector {
+  readonly name: string
+  readonly bytesHex: string
+  readonly code: RecordErrorCode
+  readonly nowMs: number
+}
+
+const vectorsFile = new URL('../../records/test/vectors/records.json', import.meta.url)
+
+const stop = (node: TestNode): PromiseLike<void> => node[Symbol.asyncDispose]()
+
+function nextSubscription({ network }: TestNode): Promise<unknown> {
+  return new Promise((resolve) => {
+    network.libp2p.services.pubsub.addEventListener('subscription-change', resolve, { once: true })
+  })
+}
