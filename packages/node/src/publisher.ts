@@ -1,0 +1,67 @@
+import { type ContentOf, type RecordKind, sealRecord, type Signer, type SoukRecord } from '@souk/records'
+import type { RecordStore } from '@souk/storage'
+import type { Network } from '@souk/network'
+
+/** Puts this identity's own records into the world. */
+export interface Publisher {
+  /** Signs what the slot says next, stores it durably, then tells the network. */
+  publish<K extends RecordKind>(slot: OwnSlot<K>, content: ContentOf<K>): Promise<SoukRecord<K>>
+  /** Replaces what the slot holds by a tombstone that lives as long as the record would have. */
+  remove<K extends RecordKind>(standing: SoukRecord<K>): Promise<SoukRecord<K>>
+  /** Tells the network again; what nobody hears now goes out with catch-up. */
+  announce(record: SoukRecord): Promise<void>
+}
+
+/** One of this identity's slots, and how long what is put there lives. */
+export interface OwnSlot<K extends RecordKind = RecordKind> {
+  readonly kind: K
+  readonly key: string
+  readonly lifeMs: number
+}
+
+export interface PublisherComponents {
+  readonly records: Pick<RecordStore, 'head' | 'put'>
+  readonly network: Pick<Network, 'publish'>
+  readonly signer: Signer
+}
+
+export function createPublisher(
+  components: PublisherComponents,
+  init: { now: () => number; market: string }
+): Publisher {
+  const { records, network, signer } = components
+  /** One at a time: two revisions made at once must not get one `seq`. */
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(task: () => Promise<T>): Promise<T> => {
+    const result = last.then(task, task)
+    last = result.catch(() => undefined)
+    return result
+  }
+
+  const announce: Publisher['announce'] = async (record) => {
+    await network.publish(record)
+  }
+
+  const put = async <K extends RecordKind>(record: SoukRecord<K>): Promise<SoukRecord<K>> => {
+    await records.put(record as never, { own: true })
+    await announce(record)
+    return record
+  }
+
+  return {
+    announce,
+    publish: ({ kind, key, lifeMs }, content) =>
+      inTurn(async () => {
+        const standing = await records.head({ author: signer.publicKey, kind, key })
+        const createdAtMs = init.now()
+        const times = { createdAtMs, expiresAtMs: createdAtMs + lifeMs }
+        const seq = standing === undefined ? 0 : standing.seq + 1
+        return put(sealRecord({ kind, key, market: init.market, seq, ...times, content }, signer))
+      }),
+    remove: ({ kind, key, market, seq, expiresAtMs }) =>
+      inTurn(async () => {
+        const createdAtMs = Math.min(init.now(), expiresAtMs)
+        return put(sealRecord({ kind, key, market, seq: seq + 1, createdAtMs, expiresAtMs, content: null }, signer))
+      })
+  }
+}
