@@ -13,6 +13,7 @@ import { hexToBytes } from '@noble/hashes/utils.js'
 import { sameBytes } from './canonical.ts'
 import { verifierKeysMax } from './limits.ts'
 import type { Equation } from './platform.ts'
+import { createRecent } from './recent.ts'
 
 /** Verifies one signature. Never throws; wrong lengths are `false`. */
 export type Verify = (input: SignatureInput) => boolean
@@ -29,21 +30,13 @@ export function verifySignature(input: SignatureInput): boolean {
  * @param init.keysMax - Keys remembered, least recently used forgotten first.
  */
 export function createVerifier(init: { keysMax?: number } = {}): Verify {
-  const keysMax = init.keysMax ?? verifierKeysMax
-  const equations = new Map<string, Equation | undefined>()
-  const equationOf = (publicKey: Uint8Array): Equation | undefined => {
-    const name = String.fromCharCode(...publicKey)
-    const equation = equations.has(name) ? equations.get(name) : importKey(publicKey)
-    equations.delete(name)
-    equations.set(name, equation)
-    for (const oldest of equations.keys()) {
-      if (equations.size <= keysMax) break
-      equations.delete(oldest)
-    }
-    return equation
+  const equations = createRecent<Equation | undefined>(init.keysMax ?? verifierKeysMax)
+  return (input) => {
+    if (!hasStrictEncodings(input)) return false
+    const { publicKey, signature, message } = input
+    const equation = equations.get(String.fromCharCode(...publicKey), () => importKey(publicKey))
+    return equation?.(signature, message) ?? false
   }
-  return (input) =>
-    hasStrictEncodings(input) && (equationOf(input.publicKey)?.(input.signature, input.message) ?? false)
 }
 
 /** A signature and what it is to be checked against. */

@@ -1,6 +1,8 @@
 import { createVerifier, signerFromKey, verifySignature } from '@souk/records'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createRecent } from '../src/recent.ts'
+import { hasStrictEncodings } from '../src/signature.ts'
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 const signers = Array.from({ length: 6 }, (_, index) => signerFromKey(new Uint8Array(32).fill(index + 1)))
@@ -50,4 +52,40 @@ test('random signatures and keys are false, and throw nothing', () => {
       expect(verifySignature({ signature, message, publicKey })).toBe(false)
     })
   )
+})
+
+test('of the values asked for, the last are kept and no others', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 4 }),
+      fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f')),
+      (max, names) => {
+        const recent = createRecent<string>(max)
+        const made: string[] = []
+        names.forEach((name, at) => {
+          const kept = [...new Set(names.slice(0, at).toReversed())].slice(0, max)
+          made.length = 0
+          expect(recent.get(name, () => (made.push(name), name.toUpperCase()))).toBe(name.toUpperCase())
+          expect(made).toEqual(kept.includes(name) ? [] : [name])
+          expect(recent.size).toBeLessThanOrEqual(max)
+        })
+      }
+    )
+  )
+})
+
+test('an encoding of y from p to 2^255 - 1, with either sign, is not strict as A nor as R', () => {
+  const good = signers[0]!
+  const signature = good.sign(Uint8Array.of(1))
+  const input = { signature, message: Uint8Array.of(1), publicKey: good.publicKey }
+  expect(hasStrictEncodings(input)).toBe(true)
+  for (let low = 0xed; low <= 0xff; low++) {
+    for (const high of [0x7f, 0xff]) {
+      const far = new Uint8Array(32).fill(0xff)
+      far[0] = low
+      far[31] = high
+      expect(hasStrictEncodings({ ...input, publicKey: far })).toBe(false)
+      expect(hasStrictEncodings({ ...input, signature: Uint8Array.of(...far, ...signature.subarray(32)) })).toBe(false)
+    }
+  }
 })
