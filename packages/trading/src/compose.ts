@@ -2,7 +2,7 @@
 import { sameBytes, type Signer, signStatement } from '@souk/records'
 import { TradingError } from './errors.ts'
 import { type AnyEvent, type EventDraft, type OrderEvent, sealEvent } from './event.ts'
-import { fromHex } from './hex.ts'
+import { hexToBytes } from '@noble/hashes/utils.js'
 import type { EventType, Party, PayloadOf } from './payloads.ts'
 import type { OrderState } from './state.ts'
 import { agreementOf, closingOf } from './statement.ts'
@@ -69,7 +69,7 @@ export function partyOf({ terms }: OrderState, publicKey: Uint8Array): Party | u
 
 function computed(state: OrderState, input: EventInput, signer: Signer) {
   const { terms, termsBytes } = state
-  const escrowId = state.escrowId === undefined ? undefined : fromHex(state.escrowId.slice(2))
+  const escrowId = state.escrowId === undefined ? undefined : hexToBytes(state.escrowId.slice(2))
   if (input.type === 'accept') {
     const statement = agreementOf(terms, termsBytes, defined({ escrowId }))
     return { terms: termsHash(termsBytes), sig: signStatement(statement, signer) }

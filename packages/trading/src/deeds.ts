@@ -1,6 +1,6 @@
 /** The events that count, at most one a place. docs/protocol/orders.md section 5. */
 import { confirmOf, entriesOf, type Entry, type History, requestOf } from './history.ts'
-import { toHex } from './hex.ts'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { tradeKindOf } from './kinds.ts'
 import { offersMax } from './limits.ts'
 import type { EventType, Party } from './payloads.ts'
@@ -89,5 +89,5 @@ function splitIn(history: History): Split | undefined {
 }
 
 function isNamed({ event }: Entry<'settle-accept'>, offer: string): boolean {
-  return toHex(event.payload.offer) === offer
+  return bytesToHex(event.payload.offer) === offer
 }

@@ -1,5 +1,5 @@
 import { TradingError } from './errors.ts'
-import { toHex } from './hex.ts'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { type EscrowFields, type Terms, termsHash } from './terms.ts'
 
 /** `Escrow.sol`'s `Order` as the escrow client takes it: every number a bigint, times in seconds. */
@@ -44,7 +44,7 @@ export function escrowOrderOf(terms: Terms, termsBytes: Uint8Array): EscrowOrder
     token,
     feeRecipient,
     ...numbersOf(order),
-    termsHash: `0x${toHex(termsHash(termsBytes))}`
+    termsHash: `0x${bytesToHex(termsHash(termsBytes))}`
   }
 }
 

@@ -4,14 +4,15 @@ import {
   decodeCanonical,
   encodeCanonical,
   RecordError,
+  sameBytes,
   type RecordErrorCode,
   type Signer,
   verifySignature
 } from '@souk/records'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { type EventErrorCode, TradingError } from './errors.ts'
-import { fromHex, toHex } from './hex.ts'
-import { clockSkewMsMax, envelopeBytesMax, eventBytesMax, eventsPerAuthorMax, headsMax } from './limits.ts'
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
+import { clockSkewMsMax, conflictsPerPlaceMax, envelopeBytesMax, eventBytesMax, headsMax, offersMax } from './limits.ts'
 import { type EventType, eventTypes, payloadFault, type PayloadOf } from './payloads.ts'
 import type { OrderId } from './terms.ts'
 
@@ -57,10 +58,10 @@ const signaturePrefix = new TextEncoder().encode('souk/order/1\n')
 export function sealEvent<T extends EventType>(draft: EventDraft<T>, signer: Signer): OrderEvent<T> {
   const body = encodeCanonical({
     v: 1,
-    order: fromHex(draft.order),
+    order: hexToBytes(draft.order),
     type: draft.type,
     author: signer.publicKey,
-    prev: draft.prev.toSorted().map(fromHex),
+    prev: draft.prev.toSorted().map(hexToBytes),
     at: draft.atMs,
     payload: draft.payload
   })
@@ -103,10 +104,12 @@ export function reopenEvent(bytes: Uint8Array): AnyEvent {
  * @throws {@link TradingError} `too-many-events`.
  */
 export function checkRoom(events: readonly OrderEvent[], event: OrderEvent): void {
-  const author = toHex(event.author)
-  const others = events.filter((each) => each.id !== event.id && toHex(each.author) === author)
-  if (others.length >= eventsPerAuthorMax) {
-    throw new TradingError('too-many-events', `one party has at most ${eventsPerAuthorMax} events in an order`)
+  const most = event.type === 'settle-offer' ? offersMax : conflictsPerPlaceMax
+  const alike = events.filter(({ id, type, author }) => {
+    return id !== event.id && type === event.type && sameBytes(author, event.author)
+  })
+  if (alike.length >= most) {
+    throw new TradingError('too-many-events', `of one party's ${event.type} events a node keeps at most ${most}`)
   }
 }
 
@@ -121,11 +124,11 @@ interface BodyFields {
 
 function toEvent(fields: BodyFields, body: Uint8Array, bytes: Uint8Array): AnyEvent {
   return {
-    id: toHex(sha256(body)) as EventId,
-    order: toHex(fields.order) as OrderId,
+    id: bytesToHex(sha256(body)) as EventId,
+    order: bytesToHex(fields.order) as OrderId,
     type: fields.type,
     author: fields.author,
-    prev: fields.prev.map(toHex),
+    prev: fields.prev.map(bytesToHex),
     atMs: fields.at,
     payload: fields.payload,
     bytes

@@ -33,8 +33,10 @@ export const timeMs = z.number().int().min(0)
 /** A duration that no slip of the pen makes endless. */
 export const durationMs = count(durationMsMax)
 
-/** Decimal digits of an amount in minor units. */
-export const digits = z.string().regex(/^(0|[1-9][0-9]{0,38})$/, 'is not a whole number of minor units')
+/** Decimal digits of an amount in minor units. What is refined further may rely on them: zod goes on after a failure. */
+export const digits = z
+  .string()
+  .regex(/^(0|[1-9][0-9]{0,38})$/, { error: 'is not a whole number of minor units', abort: true })
 
 export const money = z.strictObject({
   minor: digits,

@@ -4,7 +4,7 @@ import { type ChainFact, type ChainState, chainStateOf, factsAbout, isFinalStatu
 import { type Deeds, deedsOf } from './deeds.ts'
 import { TradingError } from './errors.ts'
 import type { AnyEvent } from './event.ts'
-import { toHex } from './hex.ts'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { entriesOf, equivocationsIn, type History, historyOf } from './history.ts'
 import { offersMax } from './limits.ts'
 import { type EventType, type Party, sendersOf } from './payloads.ts'
@@ -85,7 +85,7 @@ function stateOf(findings: Findings): OrderState {
 
 function escrowIdOf({ request }: Deeds): string | undefined {
   const id = request.event.payload.escrowId
-  return id && `0x${toHex(id)}`
+  return id && `0x${bytesToHex(id)}`
 }
 
 function shipmentOf(delivered: Deeds['delivered']): OrderState['shipment'] {

@@ -6,7 +6,7 @@
 import { sameBytes, verifyStatement } from '@souk/records'
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { AnyEvent, EventId, OrderEvent } from './event.ts'
-import { toHex } from './hex.ts'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { tradeKindOf } from './kinds.ts'
 import { offersMax } from './limits.ts'
 import { type EventType, type Party, sendersOf } from './payloads.ts'
@@ -263,7 +263,7 @@ function signsClosing(
 }
 
 function answersOffer(event: OrderEvent<'settle-accept'>, role: Party, { before }: Causes): boolean {
-  const offer = toHex(event.payload.offer)
+  const offer = bytesToHex(event.payload.offer)
   return before.some((entry) => entry.event.id === offer && entry.event.type === 'settle-offer' && entry.role !== role)
 }
 

@@ -13,8 +13,8 @@ export const envelopeBytesMax = 96
 /** Terms inside a request: room beside them for address, note and signature. */
 export const termsBytesMax = 8 * 1024
 
-/** An honest party needs about ten; offers to settle may go to and fro. */
-export const eventsPerAuthorMax = 64
+/** Differing events of one party in one place that a node keeps: two prove that it said two things. */
+export const conflictsPerPlaceMax = 2
 
 /** Heads that one event may name. Two parties leave at most a few open at a time. */
 export const headsMax = 8

@@ -165,8 +165,8 @@ function checkEscrowOffer(
 /** Field by field against the terms that the listing makes of the same choice. */
 function checkAgainst(terms: Terms, made: Terms): void {
   const { settlement } = terms
-  const own = settlement.kind === 'escrow' ? amountsOf(settlement.order) : undefined
-  const due = made.settlement.kind === 'escrow' ? amountsOf(made.settlement.order) : undefined
+  const own = settlement.kind === 'escrow' ? amountsOf(settlement.order) : []
+  const due = made.settlement.kind === 'escrow' ? amountsOf(made.settlement.order) : []
   const money = (from: Terms, order: unknown): unknown => [
     from.price,
     from.total,

@@ -1,7 +1,7 @@
 import type { Receipt } from '@souk/records'
 import { isFinalStatus } from './chain.ts'
 import { TradingError } from './errors.ts'
-import { fromHex } from './hex.ts'
+import { hexToBytes } from '@noble/hashes/utils.js'
 import type { OrderState } from './state.ts'
 
 /**
@@ -17,5 +17,5 @@ export function receiptOf(state: OrderState): Receipt {
   }
   const { chain } = state
   if (chain?.tx === undefined || chain.logIndex === undefined || !isFinalStatus(chain.status)) return receipt
-  return { ...receipt, settled: { tx: fromHex(chain.tx.replace(/^0x/, '')), logIndex: chain.logIndex } }
+  return { ...receipt, settled: { tx: hexToBytes(chain.tx.replace(/^0x/, '')), logIndex: chain.logIndex } }
 }

@@ -7,7 +7,7 @@ import { follows } from './deeds.ts'
 import type { Entry } from './history.ts'
 import { tradeKindOf } from './kinds.ts'
 import type { EventType, Party } from './payloads.ts'
-import type { ChainAction, ChainStep, LegState, Phase, Reason, Waiting } from './state.ts'
+import type { ChainAction, ChainStep, LegState, Phase, Reason, Split, Waiting } from './state.ts'
 import type { EscrowFields } from './terms.ts'
 import { cancelReason, type Case, ended, judgeRequest, untilThen, type Verdict, waiting } from './verdict.ts'
 
@@ -210,7 +210,7 @@ function judgeDisputed(case_: LiveCase): Verdict {
 function judgeConsent(case_: LiveCase, thenWhat: Reason): Verdict | undefined {
   const { deeds, terms, chain } = case_
   const waits = { phase: 'SETTLING', thenWhat } as const
-  if (deeds.split !== undefined && deeds.close === undefined) {
+  if (isExecutable(deeds.split) && deeds.close === undefined) {
     const settle = (by: Party): ChainAction => ({ by, do: 'settle', ...(deeds.split && { split: deeds.split }) })
     const verdict = running(case_, { ...waits, leg: case_.shipped ? 'STARTED' : 'PENDING', step: ['either', 'settle'] })
     return { ...verdict, steps: [settle('buyer'), settle('seller')] }
@@ -226,6 +226,11 @@ function judgeConsent(case_: LiveCase, thenWhat: Reason): Verdict | undefined {
     ...withSellersWay(case_, verdict),
     allowed: { buyer: ['confirm', ...bargain], seller: ['refund', ...bargain] }
   }
+}
+
+/** The contract pays a split only on both signatures. */
+function isExecutable(split: Split | undefined): boolean {
+  return split?.buyerSig !== undefined && split.sellerSig !== undefined
 }
 
 /** What the seller can do for himself where the buyer owes a release: start the clock, or let it end. */

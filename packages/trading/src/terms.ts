@@ -7,9 +7,12 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import * as z from 'zod'
 import { TradingError } from './errors.ts'
 import { bytesOf, chain, count, country, digits, durationMs, evmAddress, line, link, money, timeMs } from './fields.ts'
-import { toHex } from './hex.ts'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { tradeKindNames, tradeKindOf } from './kinds.ts'
 import { keyCharsMax, legsMax, methodCharsMax, methodsMax, quantityMax, termsBytesMax } from './limits.ts'
+
+/** What the contract's `uint104` holds. */
+const amount104 = digits.refine((value) => BigInt(value) < 1n << 104n, 'is more than 104 bits')
 
 /** The fields of `Escrow.sol`'s `Order` but `termsHash`, which is the hash of what they stand in. */
 const escrowFields = z.strictObject({
@@ -20,9 +23,9 @@ const escrowFields = z.strictObject({
   /** The zero address: the chain's own coin. */
   token: evmAddress,
   feeRecipient: evmAddress,
-  amount: digits,
-  buyerDeposit: digits,
-  sellerDeposit: digits,
+  amount: amount104,
+  buyerDeposit: amount104,
+  sellerDeposit: amount104,
   /** Seconds since 1970 by the chain's clock; windows are seconds. */
   acceptBy: count(2 ** 40 - 1),
   notBefore: count(2 ** 40 - 1),
@@ -132,7 +135,7 @@ export function termsHash(bytes: Uint8Array): Uint8Array {
 
 /** The id of the order whose request carries these terms. */
 export function orderIdOf(bytes: Uint8Array): OrderId {
-  return toHex(termsHash(bytes)) as OrderId
+  return bytesToHex(termsHash(bytes)) as OrderId
 }
 
 /** What the buyer pays in all. */

@@ -232,3 +232,5 @@ export function jsonOf(_key: string, value: unknown): unknown {
   if (value instanceof Uint8Array) return Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join('')
   return value
 }
+
+export { encodeCanonical as encode } from '@souk/records'
