@@ -118,6 +118,17 @@ describe('score', () => {
     expect(ask()).toBe(first)
   })
 
+  it('does not hear more praise of somebody because a heard one spoke badly of them', () => {
+    const friends = ['c1', 'c2', 'c3', 'c4', 'c5']
+    const edges = [
+      buy('me', 'ana', 'a1', 5),
+      ...['o1', 'o2', 'o3'].map((id) => buy('ana', 'cleo', id, 5)),
+      ...friends.map((id) => ({ ...buy('ana', id, `f${id}`, 5), raterRole: 'seller' as const, valueUnits: 1 })),
+      ...friends.map((id) => buy(id, 'cleo', `p${id}`, 5))
+    ]
+    expect(score([...edges, buy('ana', 'cleo', 'o4', 1)]).expected).toBeLessThan(score(edges).expected)
+  })
+
   it('ages by the day', () => {
     const graph = graphOf([buy('me', 'cleo', 'o1', 5)].map((edge) => ({ ...edge, valueUnits: 50 })))
     const at = (days: number): number => graph.score('cleo', { roots: ['me'], nowMs: nowMs + days * dayMs }).positive
