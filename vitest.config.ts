@@ -11,7 +11,8 @@ export default defineConfig({
           // Pure packages share one module graph: no state at module level, so nothing leaks between files.
           name: 'pure',
           include: ['packages/{records,negentropy,trading,reputation}/test/**/*.test.ts', 'test/*.test.ts'],
-          isolate: false
+          isolate: false,
+          sequence: { groupOrder: 0 }
         }
       },
       {
@@ -23,6 +24,7 @@ export default defineConfig({
             'packages/{storage,escrow,images,network,node,relay,api,cli,devnet}/test/**/*.test.ts',
             'test/{system,simulation,faults}/**/*.test.ts'
           ],
+          sequence: { groupOrder: 1 },
           pool: 'forks',
           maxWorkers: 2,
           testTimeout: 60_000,

@@ -197,6 +197,7 @@ export const buyRequest = z.strictObject({
   quantity: count.min(1).max(1_000_000).optional(),
   delivery: z.enum(['ship', 'pick-up']).optional(),
   settlement: z.enum(['escrow', 'direct']).optional(),
+  country: text(2).optional(),
   shipTo: text(1000).optional(),
   note: text(1000).optional()
 }) satisfies z.ZodType<BuyRequest>

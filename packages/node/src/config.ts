@@ -23,6 +23,8 @@ export interface ChainInit {
   readonly confirmations: number
   /** First block to look at: the one in which the contract was made, or anything before. */
   readonly fromBlock?: number
+  /** How often the chain is asked; one block time or so. */
+  readonly pollMs?: number
   readonly tokens: readonly TokenInit[]
 }
 

@@ -28,3 +28,13 @@ export const pageMax = 500
 
 /** Photographs larger than this are refused before they are decoded. */
 export const uploadBytesMax = 40 * 1024 * 1024
+
+/** A letter carries one event of an order, at most 16 kB, and its own name. */
+export const letterBytesMax = 32 * 1024
+
+/** How often open orders are looked at for deadlines that have passed. */
+export const deadlinesEveryMs = 30_000
+
+/** First retry of a step on chain that failed; doubles up to {@link chainRetryMsMax}. */
+export const chainRetryMs = 2_000
+export const chainRetryMsMax = 5 * minute

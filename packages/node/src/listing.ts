@@ -49,7 +49,7 @@ export type DeliveryView =
       readonly kind: 'ship'
       /** In minor units of the listing's currency. */
       readonly price: string
-      /** ISO 3166 countries; empty is everywhere. */
+      /** ISO 3166 countries. */
       readonly to: readonly string[]
       readonly handlingDays: number
       readonly transitDays: number

@@ -60,6 +60,9 @@ export interface BuyRequest {
   readonly quantity?: number | undefined
   readonly delivery?: 'ship' | 'pick-up' | undefined
   readonly settlement?: 'escrow' | 'direct' | undefined
+  /** ISO 3166 country that it is shipped to; one's own region when left out. */
+  readonly country?: string | undefined
+  /** Name and address; only the seller can read it. */
   readonly shipTo?: string | undefined
   readonly note?: string | undefined
 }
