@@ -92,15 +92,16 @@ export class Draft {
     const slots = missing(records.map(slotKey), this.#slots)
     const counts = missing(records.map(countKey), this.#counts)
     const [slotValues, countValues] = await Promise.all([
-      tables.slots.getMany(slots.map(mapKeyBytes)),
-      tables.counts.getMany(counts.map(mapKeyBytes))
+      tables.slots.getMany([...slots.values()]),
+      tables.counts.getMany([...counts.values()])
     ])
-    slots.forEach((key, index) => this.#slots.set(key, decodeSlot(slotValues[index])))
-    counts.forEach((key, index) => this.#counts.set(key, decodeCounts(countValues[index])))
+    ;[...slots.keys()].forEach((key, index) => this.#slots.set(key, decodeSlot(slotValues[index])))
+    ;[...counts.keys()].forEach((key, index) => this.#counts.set(key, decodeCounts(countValues[index])))
   }
 
   /** Reads which of these digests are remembered as stale. */
   async loadStale(digests: readonly Uint8Array[]): Promise<void> {
+    if (this.staleCount === 0) return
     const values = await this.base.tables.stale.getMany([...digests])
     digests.forEach((digest, index) => {
       if (values[index] !== undefined) this.#stale.add(mapKey(digest))
@@ -257,6 +258,12 @@ function logRemoval(tables: Tables, { record, digest }: StoredRecord, sequence: 
   return { type: 'put', sublevel: tables.log, key: keyOf(sequence), value }
 }
 
-function missing(keys: readonly Uint8Array[], known: ReadonlyMap<string, unknown>): string[] {
-  return [...new Set(keys.map(mapKey))].filter((key) => !known.has(key))
+/** Each key once that is not known yet, by its map key. */
+function missing(keys: readonly Uint8Array[], known: ReadonlyMap<string, unknown>): Map<string, Uint8Array> {
+  const found = new Map<string, Uint8Array>()
+  for (const key of keys) {
+    const name = mapKey(key)
+    if (!known.has(name)) found.set(name, key)
+  }
+  return found
 }
