@@ -3,7 +3,7 @@ export type KeyValueOperation =
   | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: string }
 
-/** Which keys, in which order. */
+/** Which keys, in which order. Never both `gt` and `gte`: Level obeys one of them only. */
 export interface KeyRange {
   readonly gt?: string
   readonly gte?: string

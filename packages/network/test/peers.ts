@@ -36,7 +36,7 @@ export async function createPeer(init: PeerInit = {}): Promise<Peer> {
       identify: identify(),
       ping: ping(),
       dht: kadDHT({
-        protocol: '/souk/kad/1',
+        protocol: '/souk/kad/1.0.0',
         clientMode: init.clientMode ?? false,
         peerInfoMapper: passthroughMapper,
         initialQuerySelfInterval: 10,

@@ -61,6 +61,18 @@ export const sessionMs: number = 30 * minute
 /** Peers with a challenge or a session; the oldest give way. */
 export const sessionsMax = 10_000
 
+/** The period of a mailbox's counts per address. */
+export const addressPeriodMs = day
+
+/** Addresses counted at once; 100 bytes each. When there are more, the counts start anew. */
+export const addressesMax = 50_000
+
+/** How often a mailbox server drops what has expired. */
+export const sweepEveryMs: number = 10 * minute
+
+/** Pages that a client reads of one mailbox, so that a server cannot keep it for ever. */
+export const pagesMax = 64
+
 /** What one mailbox server keeps. An operator may set each otherwise. */
 export const mailboxLimits = {
   /** PROTOCOL: fifteen days, as long as prekeys last. */
@@ -68,15 +80,18 @@ export const mailboxLimits = {
   /** Identities that have a mailbox; one that has not been opened for {@link mailboxLimits.recipientLifeMs} is given up. */
   recipientsMax: 10_000,
   recipientLifeMs: 60 * day,
-  /** In one mailbox: a busy seller's fortnight. */
+  /** Of all conversations in one mailbox: a busy seller's fortnight. */
   envelopesPerRecipientMax: 1000,
   bytesPerRecipientMax: 8 * 1024 * 1024,
-  /** Of one conversation in one mailbox. */
+  /** Of one conversation, so that one of those who are let in cannot fill the mailbox for the others. */
   envelopesPerConversationMax: 200,
-  /** First contacts in one mailbox; those with the least work give way. */
+  bytesPerConversationMax: 2 * 1024 * 1024,
+  /** First contacts in one mailbox, counted apart; those with the least work give way. At most 6.3 MiB. */
   requestsPerRecipientMax: 100,
   /** Envelopes that one network address may leave in a day, over all mailboxes. */
   envelopesPerAddressMax: 2000,
+  /** Mailboxes that one network address may make in a day: identities cost nothing. */
+  recipientsPerAddressMax: 20,
   /** Of all mailboxes together. */
   bytesMax: 1024 * 1024 * 1024,
   firstContactBits

@@ -1,0 +1,227 @@
+/**
+ * The serving side of `/souk/mailbox/1`, for relays: keeps envelopes for recipients that are away. It can read none of
+ * them, and hands them to nobody but the recipient.
+ */
+import type { Libp2p, PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { randomBytes } from '@noble/hashes/utils.js'
+import { verifySignature } from '@souk/records'
+import { type Asker, type ExchangeHost, type Guard, openGuard, serveExchange } from '../exchange.ts'
+import { addressGroups } from '../guard/address.ts'
+import { ProtocolError, type ProtocolErrorCode } from '../protocol-error.ts'
+import type { KeyValueStore } from '../store.ts'
+import { openEnvelope } from './envelope.ts'
+import {
+  addressesMax,
+  addressPeriodMs,
+  challengeMs,
+  digestsPerQuestionMax,
+  mailboxExchangeLimits,
+  mailboxLimits,
+  type MailboxLimits,
+  sessionMs,
+  sessionsMax,
+  sweepEveryMs
+} from './limits.ts'
+import {
+  decodeMailboxQuestion,
+  encodeMailboxAnswer,
+  mailboxProtocol,
+  type MailboxQuestion,
+  openingBytes,
+  type PutOutcome
+} from './mailbox-wire.ts'
+import { createPigeonholes, type Pigeonholes } from './pigeonholes.ts'
+
+/** The least that a mailbox server needs. */
+export interface MailboxComponents {
+  readonly libp2p: ExchangeHost & Pick<Libp2p, 'logger'>
+  /** A sublevel of its own. */
+  readonly store: KeyValueStore
+  readonly guard?: Guard
+}
+
+export interface MailboxInit {
+  readonly now?: () => number
+  readonly limits?: Partial<MailboxLimits>
+}
+
+export interface Mailbox extends AsyncDisposable {
+  /** Drops what has expired. Runs by itself every ten minutes. */
+  sweep(): Promise<void>
+}
+
+export async function createMailbox(components: MailboxComponents, init: MailboxInit = {}): Promise<Mailbox> {
+  const { libp2p, store, guard = openGuard } = components
+  const now = init.now ?? Date.now
+  const limits: MailboxLimits = { ...mailboxLimits, ...init.limits }
+  const log = libp2p.logger.forComponent('souk:mailbox')
+  const holes = await createPigeonholes({ store }, { now, limits })
+  const left = createAddressCounter({ most: limits.envelopesPerAddressMax, now })
+  const made = createAddressCounter({ most: limits.recipientsPerAddressMax, now })
+  const challenges = createExpiringMap<Uint8Array>({ lifeMs: challengeMs, now })
+  const sessions = createExpiringMap<Uint8Array>({ lifeMs: sessionMs, now })
+
+  async function answer(bytes: Uint8Array, asker: Asker): Promise<Uint8Array> {
+    const question = decodeMailboxQuestion(bytes)
+    switch (question.op) {
+      case 'put':
+        return encodeMailboxAnswer.put(await put(question.envelope, asker))
+      case 'challenge':
+        return encodeMailboxAnswer.challenge(challenge(asker.peer))
+      case 'open':
+        await open(question, asker)
+        return encodeMailboxAnswer.done()
+      case 'list':
+      case 'take':
+      case 'delete':
+      case 'admit':
+        return answerOwner(holes, question, ownerOf(asker.peer))
+    }
+  }
+
+  async function put(bytes: Uint8Array, { address }: Asker): Promise<PutOutcome> {
+    const envelope = openEnvelope(bytes)
+    try {
+      left.take(address)
+      return { status: await holes.put(envelope) }
+    } catch (error) {
+      if (error instanceof ProtocolError) return { status: 'refused', code: error.code }
+      throw error
+    }
+  }
+
+  function challenge(peer: PeerId): Uint8Array {
+    const nonce = randomBytes(32)
+    challenges.set(peer.toString(), nonce)
+    return nonce
+  }
+
+  async function open({ identity, sig }: { identity: Uint8Array; sig: Uint8Array }, asker: Asker): Promise<void> {
+    const peer = asker.peer.toString()
+    const nonce = challenges.take(peer)
+    if (nonce === undefined) throw new ProtocolError('not-authenticated', 'ask for a challenge first')
+    const message = openingBytes({ mailbox: libp2p.peerId.toString(), peer, nonce })
+    if (!verifySignature({ signature: sig, message, publicKey: identity })) {
+      throw new ProtocolError('bad-signature', 'the identity did not answer the challenge')
+    }
+    if (!holes.has(identity)) made.take(asker.address)
+    await holes.open(identity)
+    sessions.set(peer, identity)
+  }
+
+  function ownerOf(peer: PeerId): Uint8Array {
+    const identity = sessions.get(peer.toString())
+    if (identity === undefined) throw new ProtocolError('not-authenticated', 'open the mailbox first')
+    return identity
+  }
+
+  const stopServing = await serveExchange(
+    { libp2p, guard },
+    { protocol: mailboxProtocol, limits: mailboxExchangeLimits, answer }
+  )
+  const onTimer = (): void => {
+    holes.sweep().catch((error: unknown) => log.error('sweeping failed - %e', error))
+  }
+  const timer = setInterval(onTimer, sweepEveryMs)
+  timer.unref()
+
+  return {
+    sweep: () => holes.sweep(),
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await stopServing()
+    }
+  }
+}
+
+type OwnerQuestion = Extract<MailboxQuestion, { op: 'list' | 'take' | 'delete' | 'admit' }>
+
+async function answerOwner(holes: Pigeonholes, question: OwnerQuestion, owner: Uint8Array): Promise<Uint8Array> {
+  switch (question.op) {
+    case 'list': {
+      const { after } = question
+      return encodeMailboxAnswer.list(await holes.page(owner, { after, limit: digestsPerQuestionMax }))
+    }
+    case 'take':
+      return encodeMailboxAnswer.take(await readEnvelopes(holes, question.digests, owner))
+    case 'delete':
+      await holes.delete(owner, question.digests)
+      return encodeMailboxAnswer.done()
+    case 'admit':
+      await holes.admit(owner, question.keys)
+      return encodeMailboxAnswer.done()
+  }
+}
+
+/** As many as one answer carries, in the order asked. */
+async function readEnvelopes(
+  holes: Pigeonholes,
+  digests: readonly Uint8Array[],
+  owner: Uint8Array
+): Promise<Uint8Array[]> {
+  const envelopes: Uint8Array[] = []
+  let room = mailboxExchangeLimits.answerBytesMax - answerOverheadBytes
+  for (const digest of digests) {
+    const bytes = await holes.get(owner, digest)
+    if (bytes === undefined) continue
+    room -= bytes.length + itemOverheadBytes
+    if (room < 0) break
+    envelopes.push(bytes)
+  }
+  return envelopes
+}
+
+/** Map, names and the list's head. */
+const answerOverheadBytes = 64
+/** The head of one byte string. */
+const itemOverheadBytes = 5
+
+/** Counts what each network address has used of `most` in a day. Relayed and in-memory peers share one count. */
+function createAddressCounter(init: { most: number; now: () => number }): { take(address: Multiaddr): void } {
+  let used = new Map<string, number>()
+  let sinceMs = init.now()
+  return {
+    take(address) {
+      if (init.now() - sinceMs >= addressPeriodMs || used.size >= addressesMax) {
+        used = new Map()
+        sinceMs = init.now()
+      }
+      const host = addressGroups(address)?.host ?? ''
+      const count = (used.get(host) ?? 0) + 1
+      const code: ProtocolErrorCode = 'address-full'
+      if (count > init.most) throw new ProtocolError(code, `this address has used its ${init.most} of the day`)
+      used.set(host, count)
+    }
+  }
+}
+
+interface ExpiringMap<T> {
+  set(key: string, value: T): void
+  get(key: string): T | undefined
+  /** Reads and forgets. */
+  take(key: string): T | undefined
+}
+
+/** Entries that lapse; the oldest give way above {@link sessionsMax}. */
+function createExpiringMap<T>({ lifeMs, now }: { lifeMs: number; now: () => number }): ExpiringMap<T> {
+  const entries = new Map<string, { value: T; untilMs: number }>()
+  const get = (key: string): T | undefined => {
+    const entry = entries.get(key)
+    return entry !== undefined && entry.untilMs > now() ? entry.value : undefined
+  }
+  return {
+    get,
+    set(key, value) {
+      entries.delete(key)
+      entries.set(key, { value, untilMs: now() + lifeMs })
+      const [oldest] = entries.keys()
+      if (entries.size > sessionsMax && oldest !== undefined) entries.delete(oldest)
+    },
+    take(key) {
+      const value = get(key)
+      entries.delete(key)
+      return value
+    }
+  }
+}
