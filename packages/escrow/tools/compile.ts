@@ -49,7 +49,7 @@ function collectSources(): Record<string, { content: string }> {
     if (sources[name]) return
     const content = readFileSync(name.startsWith('@') ? require.resolve(name) : here + name, 'utf8')
     sources[name] = { content }
-    for (const [, from] of content.matchAll(/^import\s[^"]*"([^"]+)";/gm)) visit(resolveImport(name, from))
+    for (const [, from = ''] of content.matchAll(/^import\s[^"]*"([^"]+)";/gm)) visit(resolveImport(name, from))
   }
   for (const name of names) visit(`contracts/${name}.sol`)
   return sources
