@@ -15,6 +15,8 @@ import { openOutbox, type Outbox } from './outbox.ts'
 import { openPartitionBook } from './partition-book.ts'
 import { createRecordStore, type RecordStore } from './records.ts'
 import { openSchema } from './schema.ts'
+import { createWorkerEngine, type SearchEngine } from './search/engine.ts'
+import { type Search, startSearch } from './search/search.ts'
 import { createRefusedDigests, createSyncSource, type SyncSource } from './sync.ts'
 import { jsonSublevel, type LevelDatabase, openTables, type StorageOp, type Sublevel, type Tables } from './tables.ts'
 
@@ -27,6 +29,8 @@ export interface StorageInit {
   /** Milliseconds since 1970. */
   readonly now: () => number
   readonly limits?: Partial<StorageLimits>
+  /** SQLite in a thread when left out. */
+  readonly search?: SearchEngine
 }
 
 /** What changes in the store as a whole. */
@@ -41,6 +45,7 @@ export interface StorageEvents {
 export interface Storage extends AsyncDisposable {
   readonly records: RecordStore
   readonly sync: SyncSource
+  readonly search: Search
   readonly orders: OrderStore
   readonly outbox: Outbox
   readonly inbox: Inbox
@@ -97,6 +102,7 @@ interface Parts {
   readonly sublevels: Set<LevelDatabase>
   readonly records: RecordStore
   readonly sync: SyncSource
+  readonly search: ReturnType<typeof startSearch>
   readonly orders: OrderStore
   readonly outbox: Outbox
   readonly inbox: Inbox & InboxDraft
@@ -125,6 +131,18 @@ async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts
   const limits = { ...storageLimits, ...init.limits }
   const staleCount = await countOf(tables.stale)
   const onRefused = (digest: Uint8Array): void => refused.add(digest)
+  const records = createRecordStore({
+    tables,
+    disk,
+    lane,
+    sequences,
+    partitions,
+    limits,
+    staleCount,
+    now,
+    onRefused
+  })
+  const engine = init.search ?? createWorkerEngine(searchPathOf(init))
   return {
     level,
     closesLevel: init.level === undefined,
@@ -132,7 +150,8 @@ async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts
     lane,
     tables,
     sublevels,
-    records: createRecordStore({ tables, disk, lane, sequences, partitions, limits, staleCount, now, onRefused }),
+    records,
+    search: startSearch({ engine, records, tables, epoch, now }),
     sync: createSyncSource({ tables, disk, epoch, partitions, sequences, refused, now }),
     orders: createOrderStore({ tables, disk, outbox, inbox, now }),
     outbox,
@@ -145,6 +164,7 @@ async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts
 class LevelStorage implements Storage {
   readonly records: RecordStore
   readonly sync: SyncSource
+  readonly search: Search
   readonly orders: OrderStore
   readonly outbox: Outbox
   readonly inbox: Inbox
@@ -158,6 +178,7 @@ class LevelStorage implements Storage {
     this.#parts = parts
     this.records = parts.records
     this.sync = parts.sync
+    this.search = parts.search
     this.orders = parts.orders
     this.outbox = parts.outbox
     this.inbox = parts.inbox
@@ -214,6 +235,7 @@ class LevelStorage implements Storage {
     this.#closing.abort()
     await this.checked.catch(() => undefined)
     await this.#parts.lane.idle()
+    await this.#parts.search.close()
     await this.#parts.disk.close()
     if (this.#parts.closesLevel) await this.#parts.level.close()
   }
@@ -225,6 +247,10 @@ class LevelStorage implements Storage {
 
 function reserveOf({ directory }: StorageInit): { path: string; bytes: number } | undefined {
   return directory === undefined ? undefined : { path: join(directory, 'reserve'), bytes: reserveBytes }
+}
+
+function searchPathOf({ directory }: StorageInit): string {
+  return directory === undefined ? ':memory:' : join(directory, 'search.sqlite')
 }
 
 async function openAll(sublevels: Iterable<LevelDatabase>): Promise<void> {

@@ -1,0 +1,233 @@
+import { recordIdOfDigest } from '@souk/records'
+import { decodeStored, type StoredRecord } from '../entry.ts'
+import { StorageError } from '../errors.ts'
+import type { Unsubscribe } from '../events.ts'
+import { mapKey } from '../keys.ts'
+import { type Change, readChanges } from '../log.ts'
+import type { RecordStore } from '../records.ts'
+import type { Tables } from '../tables.ts'
+import { documentOf } from './document.ts'
+import type { SearchEngine } from './engine.ts'
+import { feedMax, recentMax, restartsMax } from './limits.ts'
+import { type IndexQuery, type SearchDocument, type SearchQuery, type SearchResult, toIndexQuery } from './query.ts'
+import type { IndexBatch, IndexResult } from './sqlite-index.ts'
+
+/** Finds listings. What it knows is a copy that follows the change log, a few milliseconds behind. */
+export interface Search {
+  /** @throws {@link StorageError} `bad-argument` or `search-failed`. */
+  query(query: SearchQuery, options?: { signal?: AbortSignal }): Promise<SearchResult>
+  /** Everything up to this number of the change log can be found. */
+  readonly indexedSequence: number
+  /** Resolves when everything up to `sequence` can be found. */
+  caughtUp(sequence: number, signal?: AbortSignal): Promise<void>
+}
+
+/** What {@link startSearch} works on. */
+export interface SearchInit {
+  readonly engine: SearchEngine
+  readonly records: RecordStore
+  readonly tables: Tables
+  readonly epoch: string
+  readonly now: () => number
+}
+
+/** Starts feeding the engine; returns at once. */
+export function startSearch(init: SearchInit): Search & { close(): Promise<void> } {
+  return new FedSearch(init)
+}
+
+interface Waiter {
+  readonly sequence: number
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+class FedSearch implements Search {
+  readonly #init: SearchInit
+  /** Documents of what was just stored, so that it need not be read again. */
+  readonly #recent = new Map<string, SearchDocument>()
+  readonly #waiters = new Set<Waiter>()
+  readonly #unsubscribe: Unsubscribe[]
+  readonly #fed: Promise<void>
+  #sequence = 0
+  #opening: Promise<void> | undefined
+  #failures = 0
+  #isClosed = false
+  #hasNews = false
+  #wake: (() => void) | undefined
+
+  constructor(init: SearchInit) {
+    this.#init = init
+    const { records } = init
+    this.#unsubscribe = [
+      records.on('stored', (stored) => this.#onStored(stored)),
+      records.on('removed', () => this.#onNews())
+    ]
+    this.#fed = this.#feed()
+  }
+
+  get indexedSequence(): number {
+    return this.#sequence
+  }
+
+  async query(query: SearchQuery, { signal }: { signal?: AbortSignal } = {}): Promise<SearchResult> {
+    const plain = toIndexQuery(query, this.#init.now())
+    signal?.throwIfAborted()
+    const { hits, ...result } = await this.#ask(plain)
+    signal?.throwIfAborted()
+    return { ...result, hits: hits.map(({ digest, ...hit }) => ({ id: recordIdOfDigest(digest), ...hit })) }
+  }
+
+  caughtUp(sequence: number, signal?: AbortSignal): Promise<void> {
+    if (this.#sequence >= sequence) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => settle(() => reject(signal?.reason as Error))
+      const settle = (end: () => void): void => {
+        this.#waiters.delete(waiter)
+        signal?.removeEventListener('abort', onAbort)
+        end()
+      }
+      const waiter: Waiter = {
+        sequence,
+        resolve: () => settle(resolve),
+        reject: (error) => settle(() => reject(error))
+      }
+      this.#waiters.add(waiter)
+      signal?.addEventListener('abort', onAbort)
+      if (signal?.aborted === true) onAbort()
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const unsubscribe of this.#unsubscribe) unsubscribe()
+    this.#onNews()
+    await this.#fed
+    await this.#init.engine.close()
+    this.#rejectWaiters(new StorageError('closed', 'the store was closed'))
+  }
+
+  /** A thread that died under a question is started again, and asked once more. */
+  async #ask(query: IndexQuery): Promise<IndexResult> {
+    const { engine } = this.#init
+    try {
+      await this.#opened()
+      return await engine.query(query)
+    } catch {
+      this.#throwIfClosed()
+      this.#opening = undefined
+      await this.#opened()
+      return engine.query(query)
+    }
+  }
+
+  async #feed(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        await this.#opened()
+        await this.#feedSome()
+        this.#failures = 0
+      } catch (error) {
+        await this.#onFailure(error)
+      }
+    }
+  }
+
+  async #onFailure(error: unknown): Promise<void> {
+    this.#opening = undefined
+    if (this.#isClosed || ++this.#failures <= restartsMax + 1) return
+    // Not even a new index works: whoever waits learns of it, and the next news try again.
+    this.#rejectWaiters(error)
+    await this.#news()
+  }
+
+  /** Shared by feeding and asking: one start at a time. After repeated failures the index is made anew. */
+  #opened(): Promise<void> {
+    this.#opening ??= this.#open()
+    return this.#opening
+  }
+
+  async #open(): Promise<void> {
+    const { engine, records, tables, epoch } = this.#init
+    const trimmedTo = ((await tables.meta.get('trimmed')) as number | undefined) ?? 0
+    const store = { epoch, lastSequence: records.lastSequence, trimmedTo }
+    this.#sequence = await engine.open(store, { fresh: this.#failures > restartsMax })
+    this.#tellWaiters()
+  }
+
+  async #feedSome(): Promise<void> {
+    const page = await readChanges(this.#init.tables, this.#sequence, feedMax)
+    if (page.length === 0) {
+      await this.#news()
+      return
+    }
+    const batch = await this.#batchOf(page)
+    await this.#init.engine.apply(batch)
+    this.#sequence = batch.upTo
+    this.#tellWaiters()
+  }
+
+  async #batchOf(page: readonly Change[]): Promise<IndexBatch> {
+    const listings = page.filter(({ channel }) => channel.startsWith('listings/'))
+    const documents = await this.#documents(listings.filter(({ type }) => type === 'stored'))
+    const changes = listings.flatMap((change): IndexBatch['changes'] => {
+      if (change.type === 'removed') return [{ type: 'delete', digest: change.digest }]
+      const document = documents.get(mapKey(change.digest))
+      return document === undefined ? [] : [{ type: 'put', document }]
+    })
+    return { changes, upTo: page.at(-1)?.sequence ?? this.#sequence }
+  }
+
+  async #documents(changes: readonly Change[]): Promise<Map<string, SearchDocument>> {
+    const documents = new Map<string, SearchDocument>()
+    const unread: Uint8Array[] = []
+    for (const { digest } of changes) {
+      const recent = this.#recent.get(mapKey(digest))
+      this.#recent.delete(mapKey(digest))
+      if (recent === undefined) unread.push(digest)
+      else documents.set(mapKey(digest), recent)
+    }
+    const values = await this.#init.tables.records.getMany(unread)
+    unread.forEach((digest, index) => {
+      const stored = values[index] === undefined ? undefined : decodeStored(digest, values[index])
+      const document = stored === undefined ? undefined : documentOf(stored)
+      if (document !== undefined) documents.set(mapKey(digest), document)
+    })
+    return documents
+  }
+
+  #onStored(stored: readonly StoredRecord[]): void {
+    for (const one of stored) {
+      const document = this.#recent.size < recentMax ? documentOf(one) : undefined
+      if (document !== undefined) this.#recent.set(mapKey(one.digest), document)
+    }
+    this.#onNews()
+  }
+
+  #onNews(): void {
+    this.#hasNews = true
+    this.#wake?.()
+  }
+
+  /** Resolves when something happened since the last time. */
+  async #news(): Promise<void> {
+    if (!this.#hasNews && !this.#isClosed) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    this.#hasNews = false
+  }
+
+  #tellWaiters(): void {
+    for (const waiter of this.#waiters) if (waiter.sequence <= this.#sequence) waiter.resolve()
+  }
+
+  #rejectWaiters(error: unknown): void {
+    for (const waiter of this.#waiters) waiter.reject(error)
+  }
+
+  #throwIfClosed(): void {
+    if (this.#isClosed) throw new StorageError('closed', 'the store was closed')
+  }
+}

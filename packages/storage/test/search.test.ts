@@ -1,0 +1,108 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createStorage, type SearchQuery, type Storage } from '../src/index.ts'
+import { author, listing, type ListingFacts, nowMs, temporaryDirectory, tombstone } from './fixtures.ts'
+
+const facts: (ListingFacts & { key: string; title: string })[] = [
+  {
+    key: 'el.laptop01',
+    title: 'Lenovo laptop',
+    category: 'el',
+    description: 'Fast machine with a new battery',
+    price: { minor: '45000', currency: 'EUR' },
+    itemCondition: 'Used',
+    place: { country: 'DE', locality: 'Köln', geohash: 'u1hcy' }
+  },
+  {
+    key: 'el.charger1',
+    title: 'Charger',
+    category: 'el',
+    description: 'Fits any Lenovo laptop',
+    price: { minor: '1500', currency: 'EUR' },
+    itemCondition: 'New',
+    place: { country: 'DE', locality: 'Berlin', geohash: 'u33db' }
+  },
+  { key: 'fr.lampe001', title: 'Große Straßenlampe', category: 'fr', description: 'Für den Garten', language: 'de' },
+  { key: 'fr.tokyo001', title: '東京タワーの模型', category: 'fr', description: '手作り', language: 'ja' },
+  { key: 'fr.thai0001', title: 'ขายโต๊ะไม้', category: 'fr', description: 'สภาพดี', language: 'th' },
+  { key: 'fr.hindi001', title: 'लकड़ी की मेज', category: 'fr', description: 'नई', language: 'hi' },
+  {
+    key: 'x-rentals.flat0001',
+    title: 'Flat in the old town',
+    category: 'x-rentals',
+    description: 'Two rooms',
+    businessFunction: 'LeaseOut',
+    price: { minor: '90000', currency: 'EUR' },
+    place: { country: 'FJ', geohash: 'ruz0r' }
+  }
+]
+
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>
+let storage: Storage
+
+beforeEach(async () => {
+  directory = await temporaryDirectory()
+  storage = await createStorage({ directory: directory.path, now: () => nowMs })
+})
+
+afterEach(async () => {
+  await storage.close()
+  await directory[Symbol.asyncDispose]()
+})
+
+async function publish(): Promise<void> {
+  await storage.records.put(facts.map((fact, n) => listing(author(1), { ...fact, createdAtMs: nowMs - n })))
+  await storage.search.caughtUp(storage.records.lastSequence)
+}
+
+async function titles(query: SearchQuery): Promise<string[]> {
+  return (await storage.search.query(query)).hits.map(({ title }) => title)
+}
+
+describe('search', () => {
+  test.each<[string, SearchQuery, string[]]>([
+    ['a word of the title before one of the text', { text: 'lenovo' }, ['Lenovo laptop', 'Charger']],
+    ['all words', { text: 'laptop battery' }, ['Lenovo laptop']],
+    ['the beginning of the last word', { text: 'lenovo lap' }, ['Lenovo laptop', 'Charger']],
+    ['a word with a typo', { text: 'lenvoo battery' }, ['Lenovo laptop']],
+    ['a last word with a typo', { text: 'chargre' }, ['Charger']],
+    ['without accents and ß', { text: 'grosse strassenlampe' }, ['Große Straßenlampe']],
+    ['two characters of Japanese', { text: '東京' }, ['東京タワーの模型']],
+    ['one character of Japanese', { text: '京' }, ['東京タワーの模型']],
+    ['a Thai word', { text: 'โต๊ะ' }, ['ขายโต๊ะไม้']],
+    ['a Hindi word with its signs', { text: 'मेज' }, ['लकड़ी की मेज']],
+    ['a place name', { text: 'koln' }, ['Lenovo laptop']],
+    ['what has most of the words when nothing has all', { text: 'flat zzzzqqq' }, ['Flat in the old town']],
+    ['nothing for punctuation', { text: '"*' }, []],
+    ['a category', { category: 'x-rentals' }, ['Flat in the old town']],
+    ['a price range', { currency: 'EUR', priceMin: 1500n, priceMax: 45_000n }, ['Lenovo laptop', 'Charger']],
+    ['by price', { currency: 'EUR', sort: 'price-descending' }, ['Flat in the old town', 'Lenovo laptop', 'Charger']],
+    ['a condition and a country', { condition: 'New', country: 'DE' }, ['Charger']],
+    ['a business function', { businessFunction: 'LeaseOut' }, ['Flat in the old town']],
+    ['near', { near: { lat: 50.94, lon: 6.96, km: 30 } }, ['Lenovo laptop']],
+    [
+      'near, by distance, with text',
+      { text: 'lenovo', near: { lat: 52.52, lon: 13.4, km: 600 }, sort: 'distance' },
+      ['Charger', 'Lenovo laptop']
+    ],
+    ['across the date line', { near: { lat: -18, lon: -179.5, km: 500 } }, ['Flat in the old town']],
+    ['an author', { author: author(2).publicKey }, []],
+    ['newest first, a page', { limit: 2, offset: 1, sort: 'newest' }, ['Charger', 'Große Straßenlampe']]
+  ])('finds %s', async (_, query, expected) => {
+    await publish()
+    expect(await titles(query)).toEqual(expected)
+  })
+
+  test('follows changes, replacements and deletions', async () => {
+    const first = listing(author(1), { title: 'Green bicycle', seq: 1 })
+    const second = listing(author(1), { title: 'Red bicycle', seq: 2 })
+    await storage.records.put(first)
+    await storage.search.caughtUp(storage.records.lastSequence)
+    expect(await titles({ text: 'bicycle' })).toEqual(['Green bicycle'])
+    await storage.records.put(second)
+    await storage.search.caughtUp(storage.records.lastSequence)
+    expect(await titles({ text: 'bicycle' })).toEqual(['Red bicycle'])
+    await storage.records.put(tombstone(author(1), second))
+    await storage.search.caughtUp(storage.records.lastSequence)
+    expect(await storage.search.query({ text: 'bicycle' })).toMatchObject({ hits: [], total: 0 })
+  })
+})
