@@ -213,7 +213,8 @@ export const orderAction = z.discriminatedUnion('action', [
   z.strictObject({ action: z.literal('ship'), carrier: text(64).optional(), tracking: text(64).optional() }),
   z.strictObject({ action: z.literal('handover'), code: text(64).min(1) }),
   z.strictObject({ action: z.literal('confirm') }),
-  z.strictObject({ action: z.literal('refund') })
+  z.strictObject({ action: z.literal('refund') }),
+  z.strictObject({ action: z.literal('refund-received') })
 ]) satisfies z.ZodType<OrderAction>
 
 const stars = z.number().int().min(1).max(5)

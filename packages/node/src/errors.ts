@@ -12,6 +12,7 @@ export type NodeErrorCode =
   | 'unreachable'
   | 'own-listing'
   | 'refused'
+  | 'early'
 
 /** The node's own errors; those of the packages below (records, trading, escrow, …) pass through as they are. */
 export class NodeError extends Error {

@@ -132,8 +132,8 @@ function inboxIdOf({ from, messageId }: Pick<ReceivedLetter, 'from' | 'messageId
   return `${from}/${messageId}`
 }
 
-/** @throws `RecordError` for bytes that are none, {@link NodeError} `refused` for letters that this version cannot read. */
-function openLetter(payload: Uint8Array): Letter {
+/** Reads a letter. @throws `RecordError` for bytes that are none, {@link NodeError} `refused` for letters that this version cannot read. */
+export function openLetter(payload: Uint8Array): Letter {
   const letter = decodeCanonical(payload, { bytesMax: letterBytesMax })
   if (typeof letter === 'object' && letter !== null && 'type' in letter && letter.type === 'order-event') {
     const { event } = letter as { event?: unknown }

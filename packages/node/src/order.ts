@@ -83,6 +83,8 @@ export type OrderAction =
   /** The buyer has the thing and is content: the seller is paid. */
   | { readonly action: 'confirm' }
   | { readonly action: 'refund' }
+  /** Direct settlement: the buyer says that the money came back. */
+  | { readonly action: 'refund-received' }
 
 /** Orders of this identity, bought and sold. */
 export interface Orders {
