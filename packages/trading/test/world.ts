@@ -1,6 +1,7 @@
 /** A seller, a buyer, a listing, and a chain that says what a test wants: everything that a story is made of. */
-import { type ContentOf, identityFromPhrase, sealRecord, type Signer } from '@souk/records'
+import { type ContentOf, identityFromPhrase, sameBytes, sealRecord, type Signer } from '@souk/records'
 import { sha256 } from '@noble/hashes/sha2.js'
+import { hexToBytes } from '@noble/hashes/utils.js'
 import {
   type AnyEvent,
   type ChainFact,
@@ -8,6 +9,7 @@ import {
   createEvent,
   createRequest,
   type EventInput,
+  type EventType,
   fold,
   type Listing,
   type LocalConfig,
@@ -145,6 +147,17 @@ const payloads: { readonly [type: string]: object } = {
   handover: { secret },
   dispute: { reason: 'It is another camera.' },
   'settle-offer': { toSeller: '6000' }
+}
+
+const split = new Uint8Array(65).fill(2)
+
+/** A payload that has its type's shape, and answers the other's last offer where it has to. */
+export function payloadOf(type: EventType, { by, events }: { by: Party; events: readonly AnyEvent[] }): object {
+  if (type === 'settle-offer') return { toSeller: '6000', escrowSig: split }
+  if (type !== 'settle-accept') return payloads[type] ?? {}
+  const own = by === 'buyer' ? buyer : seller
+  const offer = events.findLast((event) => event.type === 'settle-offer' && !sameBytes(event.author, own.publicKey))
+  return { offer: hexToBytes(offer?.id ?? '00'.repeat(32)), escrowSig: split }
 }
 
 /** A story in the making: time goes on, each party says things in the knowledge of all that was said before. */
