@@ -22,6 +22,7 @@ import {
   peerStoreAges,
   pingIntervalMs,
   pingTimeoutMs,
+  type RelayLimits,
   relayLimits,
   streamsPerConnectionMax,
   streamWindowBytes
@@ -55,6 +56,10 @@ export interface HostInit {
   readonly transports?: 'real' | 'memory'
   /** A `client` asks the DHT but holds nothing for others: for a node that goes again in a minute. */
   readonly dht?: 'server' | 'client'
+  /** Connections at once. Default: `connectionsMax` of the role. */
+  readonly connectionsMax?: number
+  /** What a relay does for peers behind NAT; what is left out is as in `relayLimits`. */
+  readonly relay?: Partial<RelayLimits>
 }
 
 /**
@@ -84,7 +89,7 @@ export async function createHost(
     connectionGater: guard.gater,
     metrics: guard.metrics,
     connectionManager: {
-      maxConnections: connectionsMax[init.role],
+      maxConnections: init.connectionsMax ?? connectionsMax[init.role],
       maxIncomingPendingConnections: pendingConnectionsMax,
       inboundUpgradeTimeout: inboundUpgradeTimeoutMs,
       inboundConnectionThreshold: connectionsPerHostPerSecond
@@ -123,16 +128,17 @@ function servicesOf(init: HostInit, guard: HostGuard): ServiceFactoryMap<HostSer
   }
   if (init.transports === 'memory') return base
   const reach = { ...base, autonat: autoNATv2(), dcutr: dcutr() }
-  return init.role === 'relay' ? { ...reach, relay: relayService() } : reach
+  return init.role === 'relay' ? { ...reach, relay: relayService(init.relay) } : reach
 }
 
-function relayService(): ReturnType<typeof circuitRelayServer> {
+function relayService(init: Partial<RelayLimits> = {}): ReturnType<typeof circuitRelayServer> {
+  const limits: RelayLimits = { ...relayLimits, ...init }
   return circuitRelayServer({
     reservations: {
-      maxReservations: relayLimits.reservationsMax,
-      reservationTtl: relayLimits.reservationMs,
-      defaultDurationLimit: relayLimits.connectionMs,
-      defaultDataLimit: relayLimits.connectionBytes
+      maxReservations: limits.reservationsMax,
+      reservationTtl: limits.reservationMs,
+      defaultDurationLimit: limits.connectionMs,
+      defaultDataLimit: limits.connectionBytes
     }
   })
 }

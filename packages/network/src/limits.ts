@@ -27,10 +27,22 @@ export const streamWindowBytes = 1 << 20
 /** Streams that one connection may have open at a time. */
 export const streamsPerConnectionMax = 128
 
+/** What a relay does for peers that cannot be reached. */
+export interface RelayLimits {
+  /** Peers that may be reached through it at a time. */
+  readonly reservationsMax: number
+  /** How long a reservation lasts unless it is renewed. */
+  readonly reservationMs: number
+  /** How long one relayed connection lasts. */
+  readonly connectionMs: number
+  /** Bytes that one relayed connection carries, each way. */
+  readonly connectionBytes: bigint
+}
+
 /** A relay's own service to peers behind NAT. Defaults of libp2p are 15, 2 minutes and 128 KiB. */
-export const relayLimits = {
+export const relayLimits: RelayLimits = {
   reservationsMax: 512,
   reservationMs: 3_600_000,
   connectionMs: 10 * 60_000,
   connectionBytes: 16n * 1024n * 1024n
-} as const
+}

@@ -31,6 +31,12 @@ export interface GuardInit {
   readonly allow?: Iterable<string>
   /** Peers that are always refused. */
   readonly deny?: Iterable<string>
+  /** True for addresses that are always refused, in both directions. @param host - An IP address, or a name. */
+  readonly denyHost?: (host: string) => boolean
+  /** True for addresses whose connections and reservations are not counted. */
+  readonly allowHost?: (host: string) => boolean
+  /** False while nobody new is let in: a relay that is being shut down. */
+  readonly open?: () => boolean
 }
 
 /** Why a peer is not liked. */
@@ -170,10 +176,11 @@ class DefaultGuard implements HostGuard {
   #createGater(): ConnectionGater {
     return {
       denyDialPeer: (peer) => this.refuses(peer),
+      denyDialMultiaddr: (address) => this.#isDeniedHost(address),
       denyInboundConnection: (connection) => this.#denyByAddress(connection),
       denyInboundEncryptedConnection: (peer, connection) => this.#denyPeer(peer, connection),
       denyOutboundEncryptedConnection: (peer, connection) => this.#denyPeer(peer, connection),
-      denyInboundRelayReservation: (peer) => this.refuses(peer) || this.#denyReservation(peer),
+      denyInboundRelayReservation: (peer) => !this.#isOpen() || this.refuses(peer) || this.#denyReservation(peer),
       denyInboundRelayedConnection: (_relay, peer) => this.refuses(peer),
       denyOutboundRelayedConnection: (source, destination) => this.refuses(source) || this.refuses(destination)
     }
@@ -184,7 +191,17 @@ class DefaultGuard implements HostGuard {
     return this.refuses(peer)
   }
 
+  #isOpen(): boolean {
+    return this.#init.open?.() ?? true
+  }
+
+  #isDeniedHost(address: Multiaddr): boolean {
+    const host = addressGroups(address)?.host
+    return host !== undefined && this.#init.denyHost?.(host) === true
+  }
+
   #denyByAddress(connection: MultiaddrConnection): boolean {
+    if (!this.#isOpen() || this.#isDeniedHost(connection.remoteAddr)) return true
     const groups = this.#limitedGroups(connection.remoteAddr)
     if (groups === undefined) return false
     const hostMax = this.#init.connectionsPerHostMax ?? connectionsPerHostMax
@@ -199,7 +216,7 @@ class DefaultGuard implements HostGuard {
   #limitedGroups(address: Multiaddr): AddressGroups | undefined {
     const groups = addressGroups(address)
     if (groups === undefined || (isLoopback(groups) && this.#init.limitLoopback !== true)) return undefined
-    return groups
+    return this.#init.allowHost?.(groups.host) === true ? undefined : groups
   }
 
   #count(name: string): number {
