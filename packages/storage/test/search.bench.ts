@@ -43,7 +43,9 @@ function mulberry32(seed: number): () => number {
 
 /** Unsigned: the store takes what was opened and checked before. */
 function unsigned(n: number): AnyRecord {
-  const geohash = Array.from({ length: 5 }, () => '0123456789bcdefghjkmnpqrstuvwxyz'[Math.floor(random() * 32)]).join('')
+  const geohash = Array.from({ length: 5 }, () => '0123456789bcdefghjkmnpqrstuvwxyz'[Math.floor(random() * 32)]).join(
+    ''
+  )
   const body = encodeCanonical({
     v: 1,
     kind: 'listing',
@@ -101,7 +103,7 @@ report('RSS before, MB', rssMb())
     'word and price': () => ({ text: zipf(), currency: 'EUR', priceMin: 1000n, priceMax: 50_000n }),
     'word nearby': () => ({ text: zipf(), near: { lat: random() * 120 - 60, lon: random() * 300 - 150, km: 1000 } }),
     'newest of a category': () => ({ category: 'el' }),
-    'cheapest': () => ({ currency: 'EUR', sort: 'price-ascending' })
+    cheapest: () => ({ currency: 'EUR', sort: 'price-ascending' })
   }
   for (const [name, make] of Object.entries(kinds)) {
     const times: number[] = []

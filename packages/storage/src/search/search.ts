@@ -170,12 +170,8 @@ class FedSearch implements Search {
   async #batchOf(page: readonly Change[]): Promise<IndexBatch> {
     const listings = page.filter(({ channel }) => channel.startsWith('listings/'))
     const documents = await this.#documents(listings.filter(({ type }) => type === 'stored'))
-    const changes = listings.flatMap((change): IndexBatch['changes'] => {
-      if (change.type === 'removed') return [{ type: 'delete', digest: change.digest }]
-      const document = documents.get(mapKey(change.digest))
-      return document === undefined ? [] : [{ type: 'put', document }]
-    })
-    return { changes, upTo: page.at(-1)?.sequence ?? this.#sequence }
+    const deletes = listings.filter(({ type }) => type === 'removed').map(({ digest }) => digest)
+    return { deletes, puts: [...documents.values()], upTo: page.at(-1)?.sequence ?? this.#sequence }
   }
 
   async #documents(changes: readonly Change[]): Promise<Map<string, SearchDocument>> {
