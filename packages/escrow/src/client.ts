@@ -232,7 +232,7 @@ export function createEscrow({ provider: rpc, payer, store, now }: EscrowCompone
     const id = idOf(order)
     const { sellerSignature = '0x', expected } = options
     const key = options.key ?? `fund:${id}`
-    if (!(await journal.get(key))) {
+    if (!isBegun(await journal.get(key))) {
       await check(order, expected)
       await checkPayer(payer, order.buyer)
       if (sellerSignature !== '0x')
@@ -250,7 +250,7 @@ export function createEscrow({ provider: rpc, payer, store, now }: EscrowCompone
   const accept: Escrow['accept'] = async (order, options) => {
     const { payer } = requirePayer()
     const key = options.key ?? `accept:${idOf(order)}`
-    if (!(await journal.get(key))) {
+    if (!isBegun(await journal.get(key))) {
       checkOrder(order, {
         expected: options.expected,
         policy: withoutAcceptBound(init),
@@ -339,9 +339,8 @@ export function createEscrow({ provider: rpc, payer, store, now }: EscrowCompone
     await verifyOnce()
     const owner = await payer.address()
     const key = options.key ?? `withdraw:${token.toLowerCase()}`
-    const before = await journal.get(key)
-    if (!options.key && before?.state === 'final') await journal.delete(key)
-    if (!isUnderWay(before) && (await credit(owner, token)) === 0n) {
+    if (!options.key && (await journal.get(key))?.state === 'final') await journal.delete(key)
+    if (!isUnderWay(await journal.get(key)) && (await credit(owner, token)) === 0n) {
       throw new EscrowError('no-credit', `nothing to withdraw in token ${token}`)
     }
     const data = escrowInterface.encodeFunctionData('withdraw', [token, options.to ?? owner]) as Hex
@@ -419,6 +418,11 @@ function toTuple(order: EscrowOrder): Record<string, unknown> {
 /** A seller who accepts just before `acceptBy` is still in time: the bound protects who pays first. */
 function withoutAcceptBound(policy: OrderPolicy): OrderPolicy {
   return { ...policy, windows: { ...policy.windows, acceptAheadSecondsMin: 0 } }
+}
+
+/** Checked before, and perhaps sent: what is begun is brought to its end. What was undone is checked anew. */
+function isBegun(entry: JournalEntry | undefined): boolean {
+  return entry !== undefined && !entry.reverted
 }
 
 function isUnderWay(entry: JournalEntry | undefined): boolean {

@@ -54,6 +54,7 @@ export async function makeOrder(chain: Chain, change: Partial<EscrowOrder> = {})
   const [buyer, seller, arbiter] = chain.accounts.map(({ address }) => address)
   if (!buyer || !seller || !arbiter) throw new Error('the chain has too few accounts')
   salt += 1n
+  const termsHash = `0x${salt.toString(16).padStart(64, '0')}` as const
   return {
     buyer,
     seller,
@@ -72,7 +73,7 @@ export async function makeOrder(chain: Chain, change: Partial<EscrowOrder> = {})
     feeBps: 0n,
     arbiterFeeBps: 0n,
     defaultSellerBps: 5_000n,
-    termsHash: `0x${salt.toString(16).padStart(64, '0')}`,
+    termsHash,
     ...change
   }
 }

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {Escrow} from "../../contracts/Escrow.sol";
 import {Base} from "./Base.sol";
-import {CallbackToken, FeeToken, MoodyToken, NoReturnToken, PlainToken, Refuser} from "./Hostile.sol";
+import {CallbackToken, FeeToken, MoodyToken, NoReturnToken, PlainToken, Refuser, ShortToken} from "./Hostile.sol";
 
 /// @dev Tokens and recipients that misbehave: they hurt themselves, never the other side.
 contract HostileTest is Base {
@@ -12,6 +12,29 @@ contract HostileTest is Base {
         vm.expectRevert(Escrow.TokenAmountMismatch.selector);
         vm.prank(buyer);
         escrow.fund(o, "");
+    }
+
+    function test_an_authorization_that_brings_too_little_is_refused() public {
+        Escrow.Order memory o = makeOrder(address(equip(new ShortToken())));
+        vm.expectRevert(Escrow.TokenAmountMismatch.selector);
+        escrow.fundWithAuthorization(o, "", 0, 1, new bytes(65));
+        vm.expectRevert(Escrow.TokenAmountMismatch.selector);
+        escrow.fundWithAuthorization(o, "", 0, 1, new bytes(66));
+    }
+
+    /// Each of the eighteen words with a bit beyond its type: such an order can never be funded.
+    function test_words_that_overflow_their_type_are_refused() public {
+        Escrow.Order memory o = makeOrder(address(0));
+        uint256 due = uint256(o.amount) + o.buyerDeposit;
+        vm.deal(address(this), 1e24);
+        for (uint256 word = 0; word < 17; word++) {
+            bytes memory call = abi.encodeCall(Escrow.fund, (o, ""));
+            call[4 + 32 * word] ^= 0x80;
+            (bool ok,) = address(escrow).call{value: due}(call);
+            require(!ok, vm.toString(word));
+        }
+        (bool clean,) = address(escrow).call{value: due}(abi.encodeCall(Escrow.fund, (o, "")));
+        require(clean, "the order itself is refused");
     }
 
     function test_a_token_that_is_no_contract_is_refused() public {

@@ -191,10 +191,19 @@ contract PayoutsTest is Base {
 
     function test_conceded_in_dispute() public each {
         Escrow.Order memory o = start(Escrow.Status.Disputed);
-        release(o, AMOUNT);
+        release(o, type(uint104).max);
         same(escrow.held(o), 504, "held");
         timeout(o);
         ended(o, Escrow.Status.Defaulted, -1_000_003, 975_003, 0, 25_000);
+    }
+
+    function test_price_refunded_in_dispute() public each {
+        Escrow.Order memory o = start(Escrow.Status.Disputed);
+        refund(o, type(uint104).max);
+        same(escrow.held(o), 504, "held");
+        rule(o, 0);
+        // The arbiter gave the buyer the seller's deposit, less 5 % of what was left: 25.
+        ended(o, Escrow.Status.Ruled, 178, -203, 25, 0);
     }
 
     function test_buyer_deposit_given_back_early() public each {
@@ -282,12 +291,50 @@ contract PayoutsTest is Base {
             orders[i] = makeOrder(i == 1 ? address(token) : address(0));
             due += i == 1 ? 0 : AMOUNT + BUYER_DEPOSIT;
         }
+        vm.expectRevert(Escrow.BadOrder.selector);
+        escrow.fundBatch(orders, new bytes[](2));
+        vm.expectRevert(Escrow.BadOrder.selector);
+        escrow.fundBatch(orders, new bytes[](4));
         vm.expectRevert(Escrow.BadValue.selector);
         vm.prank(buyer);
         escrow.fundBatch{value: due - 1}(orders, sigs);
         vm.prank(buyer);
         escrow.fundBatch{value: due}(orders, sigs);
         for (uint256 i = 0; i < 3; i++) same(escrow.held(orders[i]), AMOUNT + BUYER_DEPOSIT, "held");
+    }
+
+    function test_the_clock_of_a_dispute() public {
+        Escrow.Order memory o = makeOrder(address(0));
+        reach(o, Escrow.Status.Dispatched);
+        same(stateOf(o).deadline, block.timestamp + 3 days, "deadline");
+        dispute(o);
+        same(stateOf(o).deadline, block.timestamp + 5 days, "deadline");
+        o = makeOrder(address(0));
+        (o.arbiter, o.arbiterFeeBps, o.rulingWindow) = (address(0), 0, 0);
+        reach(o, Escrow.Status.Dispatched);
+        vm.prank(buyer);
+        vm.expectRevert(Escrow.BadOrder.selector);
+        escrow.dispute(o, buyer, "");
+    }
+
+    function test_more_time() public {
+        Escrow.Order memory o = makeOrder(address(0));
+        o.sellerDeposit = 0;
+        reach(o, Escrow.Status.Dispatched);
+        uint40 deadline = stateOf(o).deadline;
+        vm.prank(seller);
+        vm.expectRevert(Escrow.TooEarly.selector);
+        escrow.extend(o, deadline, "");
+        vm.prank(seller);
+        vm.expectRevert(Escrow.TooLate.selector);
+        escrow.extend(o, uint40(block.timestamp + 3650 days + 1), "");
+        vm.prank(seller);
+        escrow.extend(o, deadline + 1, "");
+        same(stateOf(o).deadline, deadline + 1, "deadline");
+        release(o, AMOUNT);
+        vm.warp(block.timestamp + 1);
+        timeout(o);
+        same(stateOf(o).deadline, 0, "no deadline at the end");
     }
 
     function fundAs(address who, Escrow.Order calldata o) external {
