@@ -114,9 +114,9 @@ class WorkerEngine implements SearchEngine {
   }
 }
 
-/** The thread's file stands beside this one, as source or as built. */
+/** The thread's own file, as source or as built. */
 function workerUrl(): URL {
-  return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+  return new URL(import.meta.url.endsWith('.ts') ? '../search-worker.ts' : '../search-worker.js', import.meta.url)
 }
 
 function failed(reason: string): StorageError {

@@ -1,11 +1,11 @@
 /** The thread that owns the SQLite index: it answers one call after the other. Imports nothing that is not needed. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { type MirroredStore, openSqliteIndex } from './sqlite-index.ts'
-import type { WorkerCall, WorkerReply } from './worker-protocol.ts'
+import { type MirroredStore, openSqliteIndex } from './search/sqlite-index.ts'
+import type { WorkerCall, WorkerReply } from './search/worker-protocol.ts'
 
 const { path, store } = workerData as { path: string; store: MirroredStore }
 const port = parentPort
-if (port === null) throw new Error('search/worker.ts runs as a worker thread only')
+if (port === null) throw new Error('search-worker.ts runs as a worker thread only')
 
 const index = openSqliteIndex(path, store)
 port.postMessage({ id: 0, value: index.sequence } satisfies WorkerReply)
