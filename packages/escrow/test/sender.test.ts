@@ -1,7 +1,6 @@
 import { parseEther } from 'ethers'
-import { MemoryLevel } from 'memory-level'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { connectRpc, keystorePayer, type EscrowOrder, type Payer, type Rpc, type StoreOperation } from '@souk/escrow'
+import { connectRpc, keystorePayer, type EscrowOrder, type Payer, type EscrowStore, type Rpc } from '@souk/escrow'
 import { startChain, type Chain } from '@souk/escrow/testing'
 import { makeOrder, memoryStore, party, termsOf, type Party } from './market.ts'
 
@@ -29,23 +28,23 @@ async function sentBy(address: string): Promise<number> {
 const killed = new Error('killed')
 
 /** Dies at its n-th use of the world: a write, a broadcast, before or after it took effect. */
-function mortal(life: { left: number }, store: MemoryLevel<string, unknown>) {
+function mortal(life: { left: number }, store: EscrowStore): { store: EscrowStore; rpc: Rpc } {
   const pass = (): void => {
     life.left -= 1
     if (life.left < 0) throw killed
   }
   return {
     store: {
-      get: (key: string) => store.get(key),
-      iterator: (range: object) => store.iterator(range),
-      batch: async (operations: StoreOperation[]) => {
+      get: (key) => store.get(key),
+      iterator: (range) => store.iterator(range),
+      batch: async (operations, options) => {
         pass()
-        await store.batch(operations as Parameters<typeof store.batch>[0])
+        await store.batch(operations, options)
         pass()
       }
     },
     rpc: {
-      send: async (method: string, params: unknown[]) => {
+      send: async (method, params) => {
         if (method !== 'eth_sendRawTransaction') return rpc.send(method, params)
         pass()
         const answer = await rpc.send(method, params)
@@ -112,7 +111,7 @@ describe('a crash between any two steps', () => {
     const store = memoryStore()
     // Intent written, hash written, nothing sent.
     const first = await party(chain, 0, mortal({ left: 4 }, store))
-    await expect(first.escrow.fund(order, { expected: termsOf(order, chain) })).rejects.toThrow()
+    await expect(first.escrow.fund(order, { expected: termsOf(order, chain) })).rejects.toMatchObject({ cause: killed })
     const before = await sentBy(order.buyer)
     await chain.send('eth_sendTransaction', [{ from: order.buyer, to: order.seller, value: '0x1' }])
     const second = await party(chain, 0, { store })
