@@ -65,6 +65,8 @@ export interface FeedbackDirectory extends AsyncDisposable {
    * Runs by itself every hour; costs nothing when nothing is due.
    */
   republish(options?: AbortOptions): Promise<void>
+  /** What this node keeps for others. */
+  held(): { readonly subjects: number; readonly records: number }
 }
 
 export async function createFeedbackDirectory(
@@ -173,6 +175,7 @@ export async function createFeedbackDirectory(
     find,
     get,
     republish: (options = {}) => republisher.run(options),
+    held: () => ({ subjects: shelf.subjects().length, records: shelf.count() }),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
       stopping.abort()

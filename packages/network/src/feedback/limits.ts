@@ -24,14 +24,15 @@ export const closestCacheMs = 2 * minute
 /** Subjects whose nearest peers are remembered; 20 peer ids each, about 2 kB. */
 export const closestCacheMax = 256
 
-/** Feedback of one author on one subject: fifty orders between the same two say no more than fewer do. */
-export const recordsPerAuthorMax = 50
-
-/** Feedback on one subject that a keeper holds: 2,000 sales at 1.2 kB are 2.4 MB. */
-export const recordsPerSubjectMax = 2000
-
-/** Feedback that a keeper holds in all: about 24 MB, at most 160 MB. */
-export const recordsMax = 20_000
+/** What one keeper holds. An operator may set each otherwise. */
+export const shelfLimits = {
+  /** Feedback of one author on one subject: fifty orders between the same two say no more than fewer do. */
+  recordsPerAuthorMax: 50,
+  /** Feedback on one subject: 2,000 sales at 1.2 kB are 2.4 MB. */
+  recordsPerSubjectMax: 2000,
+  /** Feedback in all: about 24 MB, at most 160 MB. */
+  recordsMax: 20_000
+}
 
 /** Digests in one answer to LIST: 16 kB, small enough for a relayed connection. */
 export const idsPerPageMax = 512
@@ -54,8 +55,11 @@ export const republishCheckMs = hour
 /** Subjects compared with their other keepers in one run: bounds the traffic of a keeper of many. */
 export const subjectsPerRunMax = 500
 
-/** Records of one subject that its nearest keepers put again in one run, and that one keeper sends to another. */
-export const recordsPerRunMax = 200
+/**
+ * Records of one subject that its nearest keepers put again in one run, and that one keeper adds to another: within
+ * what a guard grants a peer at once.
+ */
+export const recordsPerRunMax = 64
 
 /** Of the keepers of a subject, as many put its DHT values again: one, and one more should it fail. */
 export const republishersPerSubject = 2

@@ -7,7 +7,7 @@ import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { recordDigest, sameBytes } from '@souk/records'
 import { askExchange, type ExchangeHost, type Guard, isOffence } from '../exchange.ts'
 import { ProtocolError } from '../protocol-error.ts'
-import { idsPerGetMax, idsPerPageMax, locatedSetLimits, patienceMs, recordsPerSubjectMax } from './limits.ts'
+import { idsPerGetMax, idsPerPageMax, locatedSetLimits, patienceMs, shelfLimits } from './limits.ts'
 import {
   decodeAnswer,
   encodeQuestion,
@@ -155,7 +155,7 @@ async function succeeds(task: Promise<void>): Promise<boolean> {
 }
 
 /** A page that is never full and always promises more would go on for ever. */
-const pagesMax = Math.ceil(recordsPerSubjectMax / idsPerPageMax) + 1
+const pagesMax = Math.ceil(shelfLimits.recordsPerSubjectMax / idsPerPageMax) + 1
 
 /**
  * Rounds: each unknown digest is assigned to one keeper that named it; a keeper that fails, or delivers nothing of

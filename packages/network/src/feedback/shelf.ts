@@ -15,7 +15,7 @@ import { bytesToHex, concatBytes, hexToBytes, randomBytes } from '@noble/hashes/
 import { conflictsPerSlotMax, recordDigest, reopenRecord } from '@souk/records'
 import { ProtocolError } from '../protocol-error.ts'
 import { countKeys, createQueue, type KeyValueOperation, type KeyValueStore, prefixRange, timeKey } from '../store.ts'
-import { recordsMax, recordsPerAuthorMax, recordsPerSubjectMax } from './limits.ts'
+import { shelfLimits } from './limits.ts'
 import { addToSum, type SetPage, type SetSummary } from './located-set.ts'
 import type { FeedbackRecord } from './value.ts'
 
@@ -42,6 +42,8 @@ export interface Shelf {
   records(subject: Uint8Array): Promise<FeedbackRecord[]>
   /** Public keys of all subjects that it holds something of. */
   subjects(): Uint8Array[]
+  /** Records of all subjects together. */
+  count(): number
   /** Drops what has expired. */
   sweep(): Promise<void>
 }
@@ -52,7 +54,7 @@ export async function createShelf(
   init: { now: () => number; distance: (subject: Uint8Array) => string; limits?: Partial<ShelfLimits> }
 ): Promise<Shelf> {
   const { store } = components
-  const limits: ShelfLimits = { recordsPerAuthorMax, recordsPerSubjectMax, recordsMax, ...init.limits }
+  const limits: ShelfLimits = { ...shelfLimits, ...init.limits }
   const secret = await loadSecret(store)
   const sets = await loadSets(store, init.distance)
   const inOrder = createQueue()
@@ -144,11 +146,15 @@ export async function createShelf(
 
   return {
     add: (record) => inOrder(() => add(record)),
-    summary: (subject) => setOf(bytesToHex(subject)),
+    summary(subject) {
+      const { count, sum } = setOf(bytesToHex(subject))
+      return { count, sum }
+    },
     page,
     records,
     get: (subject, digest) => store.get(`r/${bytesToHex(subject)}/${bytesToHex(digest)}`),
     subjects: () => Array.from(sets.keys(), (subject) => hexToBytes(subject)),
+    count: () => total,
     sweep: () => inOrder(sweep)
   }
 }

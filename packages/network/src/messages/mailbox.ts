@@ -31,7 +31,7 @@ import {
   openingBytes,
   type PutOutcome
 } from './mailbox-wire.ts'
-import { createPigeonholes, type Pigeonholes } from './pigeonholes.ts'
+import { createPigeonholes, type Held, type Pigeonholes } from './pigeonholes.ts'
 
 /** The least that a mailbox server needs. */
 export interface MailboxComponents {
@@ -49,6 +49,7 @@ export interface MailboxInit {
 export interface Mailbox extends AsyncDisposable {
   /** Drops what has expired. Runs by itself every ten minutes. */
   sweep(): Promise<void>
+  held(): Held
 }
 
 export async function createMailbox(components: MailboxComponents, init: MailboxInit = {}): Promise<Mailbox> {
@@ -128,6 +129,7 @@ export async function createMailbox(components: MailboxComponents, init: Mailbox
 
   return {
     sweep: () => holes.sweep(),
+    held: () => holes.held(),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
       await stopServing()

@@ -32,6 +32,14 @@ export interface Pigeonholes {
   admit(recipient: Uint8Array, keys: readonly Uint8Array[]): Promise<void>
   /** Drops expired envelopes, and pigeonholes that nobody opens any more. */
   sweep(): Promise<void>
+  held(): Held
+}
+
+/** What all pigeonholes hold together. */
+export interface Held {
+  readonly recipients: number
+  readonly envelopes: number
+  readonly bytes: number
 }
 
 export async function createPigeonholes(
@@ -44,10 +52,12 @@ export async function createPigeonholes(
   const openedAt = await loadOpened(store)
   const tallies = new Map<string, Tally>()
   let bytesHeld = 0
+  let envelopesHeld = 0
   let arrivals = 0
 
   function tally(recipient: string, note: Note, sign: 1 | -1): void {
     bytesHeld += sign * note.bytes
+    envelopesHeld += sign
     if (isStrangers(note)) return
     const before = tallies.get(recipient) ?? emptyTally
     const after = { count: before.count + sign, bytes: before.bytes + sign * note.bytes }
@@ -204,7 +214,8 @@ export async function createPigeonholes(
         for (const digest of digests) await remove(bytesToHex(recipient), bytesToHex(digest))
       }),
     admit: (recipient, keys) => inOrder(() => admit(bytesToHex(recipient), keys)),
-    sweep: () => inOrder(sweep)
+    sweep: () => inOrder(sweep),
+    held: () => ({ recipients: openedAt.size, envelopes: envelopesHeld, bytes: bytesHeld })
   }
 }
 
