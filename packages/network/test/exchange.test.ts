@@ -8,7 +8,7 @@ const protocol = '/souk/test/1'
 const limits: ExchangeLimits = {
   questionBytesMax: 1000,
   answerBytesMax: 100_000,
-  timeoutMs: 1000,
+  timeoutMs: 1500,
   streamsPerConnectionMax: 4,
   concurrencyMax: 6
 }
@@ -98,10 +98,13 @@ describe('an exchange', () => {
 
   test('hears no more questions at once than it can answer, and all later ones', async () => {
     const release = Promise.withResolvers<void>()
-    let running = 0
-    let most = 0
+    let [running, most, refused] = [0, 0, 0]
+    const releaseWhenFull = (): void => {
+      if (refused === 6 && running === 6) release.resolve()
+    }
     const { answerer } = await pair(async () => {
       most = Math.max(most, ++running)
+      releaseWhenFull()
       await release.promise
       running--
       return question
@@ -109,11 +112,11 @@ describe('an exchange', () => {
     const askers = await Promise.all(Array.from({ length: 3 }, () => createPeer()))
     cleanUp.push(() => Promise.all(askers.map(async (asker) => asker.stop())))
     for (const asker of askers) await asker.dial(answerer.getMultiaddrs())
-    let refused = 0
     const questions = askers.flatMap((asker) => Array.from({ length: 4 }, () => ask(asker, answerer)))
     const outcomes = questions.map((asked) =>
       asked.catch(() => {
-        if (++refused === 6) release.resolve()
+        refused++
+        releaseWhenFull()
       })
     )
     await Promise.all(outcomes)

@@ -21,8 +21,8 @@ export const boxBytesMax: number = boxHeadBytes + paddedBytesMax + tagBytes
 /** A box and the envelope's keys, signature, work and names: about 250 bytes. */
 export const envelopeBytesMax: number = boxBytesMax + 512
 
-/** Characters of a message id. */
-export const messageIdCharsMax = 64
+/** Characters of a message id: room for an identity and a hash in one. */
+export const messageIdCharsMax = 128
 
 /** Work for a first contact: about 0.1 s for the one who writes, one hash for the one who is written to. */
 export const firstContactBits = 16
@@ -99,3 +99,6 @@ export const mailboxLimits = {
 
 /** The bounds of one mailbox server; see {@link mailboxLimits} for the defaults. */
 export type MailboxLimits = Readonly<typeof mailboxLimits>
+
+/** Relays that keep letters for one identity: two make the loss of one harmless, three cost a third copy of each. */
+export const mailboxesMax = 3

@@ -38,7 +38,7 @@ export interface OutgoingMessage {
   readonly to: Did
   /** X25519, chosen from the recipient's profile: see `choosePrekey`. */
   readonly prekey: Uint8Array
-  /** The same for every attempt. 1 to 64 of `A-Z a-z 0-9 . _ -`. */
+  /** The same for every attempt. 1 to 128 visible ASCII characters. */
   readonly messageId: string
   readonly payload: Uint8Array
 }

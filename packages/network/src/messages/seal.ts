@@ -26,7 +26,7 @@ import {
 
 /** What is sealed. */
 export interface Letter {
-  /** Names the message for both sides; the sender never uses it for another. 1 to 64 of `A-Z a-z 0-9 . _ -`. */
+  /** Names the message for both sides; the sender never uses it for another. 1 to 128 visible ASCII characters. */
   readonly messageId: string
   /** At most {@link payloadBytesMax} bytes. */
   readonly payload: Uint8Array
@@ -78,7 +78,7 @@ export function seal(init: SealInit): Sealed {
   if (init.payload.length > payloadBytesMax) {
     throw new ProtocolError('too-large', `a payload of ${init.payload.length} bytes is over ${payloadBytesMax}`)
   }
-  expectShape(isMessageId(init.messageId), `a message id is 1 to ${messageIdCharsMax} of A-Z a-z 0-9 . _ -`)
+  expectShape(isMessageId(init.messageId), `a message id is 1 to ${messageIdCharsMax} visible ASCII characters`)
   const secret = init.ephemeralSecret ?? randomBytes(32)
   const ephemeral = x25519.getPublicKey(secret)
   const keys = { ephemeral, prekey: init.prekey, recipient: init.recipient }
@@ -129,7 +129,7 @@ export function isMessageId(value: unknown): value is string {
 }
 
 const version = 1
-const messageIdPattern = new RegExp(`^[A-Za-z0-9._-]{1,${messageIdCharsMax}}$`)
+const messageIdPattern = new RegExp(`^[!-~]{1,${messageIdCharsMax}}$`)
 const sealInfo = utf8ToBytes('souk/seal/1\n')
 const hintInfo = utf8ToBytes('souk/hint/1\n')
 const signatureInfo = utf8ToBytes('souk/letter/1\n')

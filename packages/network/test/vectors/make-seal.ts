@@ -68,7 +68,7 @@ const valid = [
   { name: 'short', messageId: 'm-1', sentAtMs: at, payload: utf8ToBytes('hello') },
   { name: 'empty', messageId: 'a', sentAtMs: 0, payload: new Uint8Array() },
   { name: 'just over one padding step', messageId: 'order.7_b', sentAtMs: at, payload: fill(9).slice(0, 31) },
-  { name: 'two thousand bytes', messageId: 'x'.repeat(64), sentAtMs: at, payload: new Uint8Array(2000).fill(7) }
+  { name: 'two thousand bytes', messageId: 'x'.repeat(128), sentAtMs: at, payload: new Uint8Array(2000).fill(7) }
 ].map(({ payload, ...letter }) => ({
   ...letter,
   payload: bytesToHex(payload),
