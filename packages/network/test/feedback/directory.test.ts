@@ -13,7 +13,7 @@ import {
 import { valueKey } from '../../src/feedback/value.ts'
 import type { ShelfLimits } from '../../src/feedback/shelf.ts'
 import { connectAll, createPeer, knows, memoryStore, type Peer, type PeerInit, recordingGuard } from '../peers.ts'
-import { feedbackOf, person } from './trade.ts'
+import { feedbackOf, person, resealed } from './trade.ts'
 
 interface Member {
   readonly peer: Peer
@@ -115,12 +115,23 @@ describe('a feedback directory', () => {
 
   test('stores nothing that is forged, altered, unreceipted or misplaced, in any replica', async () => {
     const [attacker, ...honest] = await market(4)
-    const record = feedbackOf({ buyer: person(), seller: person() })
+    const rater = person()
+    const record = feedbackOf({ buyer: rater, seller: person() })
+    const { receipt: _, ...bare } = record.content
+    const unreceipted = resealed(record, rater, () => bare)
+    const selfMade = resealed(record, rater, ({ receipt, ...rest }) => ({
+      ...rest,
+      receipt: { ...receipt, sellerSig: receipt.buyerSig }
+    }))
+    const ofAnother = resealed(record, rater, (content) => ({ ...content, subject: person().publicKey }))
     const { body, sig } = decodeCanonical(record.bytes, { bytesMax: 8192 }) as { body: Uint8Array; sig: Uint8Array }
     const altered = encodeCanonical({ body, sig: sig.map((byte, index) => (index === 40 ? byte ^ 1 : byte)) })
     const other = feedbackOf({ buyer: person(), seller: person() })
     const cases: [name: string, key: Uint8Array, value: Uint8Array][] = [
       ['altered', valueKey(recordDigest(record.id)), altered],
+      ['without a receipt', valueKey(unreceipted.digest), unreceipted.bytes],
+      ['with a receipt that one side made up', valueKey(selfMade.digest), selfMade.bytes],
+      ['about somebody else than the receipt', valueKey(ofAnother.digest), ofAnother.bytes],
       ['misplaced', valueKey(recordDigest(other.id)), record.bytes],
       ['garbage', valueKey(recordDigest(record.id)), new Uint8Array(500).fill(1)],
       ['oversize', valueKey(recordDigest(record.id)), new Uint8Array(9000)]
@@ -134,7 +145,9 @@ describe('a feedback directory', () => {
       }
       expect({ name, refused: errors.length > 0, confirmed }).toEqual({ name, refused: true, confirmed: [] })
     }
-    for (const { directory } of honest) expect(await directory.get(recordDigest(record.id))).toBeUndefined()
+    for (const digest of [recordDigest(record.id), unreceipted.digest, selfMade.digest, ofAnother.digest]) {
+      for (const { directory } of honest) expect(await directory.get(digest)).toBeUndefined()
+    }
   })
 
   test('punishes who brings a forged record to a keeper, and keeps nothing of it', async () => {
@@ -149,6 +162,24 @@ describe('a feedback directory', () => {
     })
     expect(two!.guard.codes).toEqual(['/souk/located-set/1:not-feedback'])
     expect((await one!.directory.find(record.content.subject)).records).toEqual([])
+  })
+})
+
+describe('a client of the DHT', () => {
+  test('keeps nothing for others, and finds and publishes all the same', async () => {
+    const [hub, one] = await market(2)
+    const client = await member({ clientMode: true })
+    await join(client.peer, hub!.peer)
+    const rated = person()
+    const record = feedbackOf({ buyer: person(), seller: rated })
+    expect(await client.directory.publish(record)).toEqual({ replicas: 2, keepers: 2 })
+    const question = encodeQuestion({ op: 'sum', subject: rated.publicKey })
+    const exchange = { protocol: locatedSetProtocol, limits: locatedSetLimits }
+    await expect(askExchange(hub!.peer, client.peer.peerId, question, exchange)).rejects.toMatchObject({
+      code: 'stream-broken'
+    })
+    expect(client.guard.codes).toEqual([])
+    expect(ids(await one!.directory.find(rated.publicKey))).toEqual([record.id])
   })
 })
 

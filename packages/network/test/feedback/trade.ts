@@ -1,6 +1,15 @@
-import { randomBytes } from '@noble/hashes/utils.js'
-import { encodeStatement, recordIdOfDigest, sealRecord, type Signer, signerFromKey, signStatement } from '@souk/records'
-import { bytesToHex } from '@noble/hashes/utils.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, concatBytes, randomBytes, utf8ToBytes } from '@noble/hashes/utils.js'
+import {
+  decodeCanonical,
+  encodeCanonical,
+  encodeStatement,
+  recordIdOfDigest,
+  sealRecord,
+  type Signer,
+  signerFromKey,
+  signStatement
+} from '@souk/records'
 import { CID } from 'multiformats/cid'
 import type { FeedbackRecord } from '../../src/feedback/value.ts'
 
@@ -46,4 +55,21 @@ export function feedbackOf(init: TradeInit): FeedbackRecord {
   const times = { createdAtMs: nowMs, expiresAtMs: nowMs + (init.lifeMs ?? 700 * 24 * 3600 * 1000) }
   const draft = { kind: 'feedback' as const, market: 'main', key: bytesToHex(order), seq: 0, ...times, content }
   return sealRecord(draft, buyer) as FeedbackRecord
+}
+
+/**
+ * The same feedback with other content, well signed by its author: what a hostile rater can make.
+ *
+ * @returns The signed bytes and the digest of their id.
+ */
+export function resealed(
+  record: FeedbackRecord,
+  author: Signer,
+  change: (content: FeedbackRecord['content']) => unknown
+): { bytes: Uint8Array; digest: Uint8Array } {
+  const { body } = decodeCanonical(record.bytes, { bytesMax: 8192 }) as { body: Uint8Array }
+  const fields = decodeCanonical(body, { bytesMax: 8192 }) as Record<string, unknown>
+  const other = encodeCanonical({ ...fields, content: change(record.content) })
+  const sig = author.sign(concatBytes(utf8ToBytes('souk/record/1\n'), other))
+  return { bytes: encodeCanonical({ body: other, sig }), digest: sha256(other) }
 }

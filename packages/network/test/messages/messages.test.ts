@@ -2,7 +2,7 @@ import { lpStream } from '@libp2p/utils'
 import { encodeCanonical } from '@souk/records'
 import { afterEach, describe, expect, test } from 'vitest'
 import { askExchange } from '../../src/exchange.ts'
-import { openEnvelope, writeFirstEnvelope } from '../../src/messages/envelope.ts'
+import { openEnvelope, writeEnvelope, writeFirstEnvelope } from '../../src/messages/envelope.ts'
 import { envelopeBytesMax, messageLimits, payloadBytesMax } from '../../src/messages/limits.ts'
 import { messageProtocol, type ReceivedMessage } from '../../src/messages/messages.ts'
 import { createPeer, type Peer, recordingGuard } from '../peers.ts'
@@ -200,6 +200,21 @@ describe('strangers and liars', () => {
     const answer = await ask(bo.peer, cy, rewrapped)
     expect(answer).toEqual(encodeCanonical({ v: 1, status: 'refused', code: 'unknown-prekey' }))
     expect(box.messages).toEqual([])
+  })
+
+  test('a contact cannot let a stranger in with the key of its own conversation', async () => {
+    const box = inbox()
+    const guard = recordingGuard()
+    const bo = await someone({ ...box, guard })
+    const [ana, eve] = [await someone(), await someone()]
+    await ana.messages.send(letterTo(bo, 'from-ana'))
+    await bo.messages.send(letterTo(ana, 'reply'))
+    const { envelope } = await eve.messages.prepare(letterTo(bo, 'from-eve'))
+    const by = (await ana.contacts.signerFor(bo.did))!
+    const smuggled = writeEnvelope({ to: bo.signer.publicKey, box: openEnvelope(envelope).box, by })
+    await expect(ask(ana.peer, bo, smuggled)).rejects.toMatchObject({ code: 'stream-broken' })
+    expect(guard.codes).toEqual([`${messageProtocol}:bad-signature`])
+    expect(box.messages.map(({ messageId }) => messageId)).toEqual(['from-ana'])
   })
 
   test('each malformed, altered, oversize or workless envelope has its price and no effect', async () => {
