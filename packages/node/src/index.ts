@@ -2,8 +2,18 @@
  * A whole Souk node as a library: listings, search, orders, feedback and reputation over libp2p, with everything that
  * it returns as plain data.
  *
+ * @example
+ * ```ts
+ * const identity = identityFromPhrase(createPhrase())
+ * await using node = await createNode({ directory: 'souk-data', identity })
+ * await node.listings.publish({ title: 'A lamp', category: 'hg', price: { minor: '1500', currency: 'EUR' } })
+ * const { hits } = await node.search({ text: 'lamp' })
+ * ```
+ *
  * @packageDocumentation
  */
+export { createNode } from './create.ts'
+export type { NodeInit } from './create.ts'
 export type { ChainInit, NetworkInit, ReferenceRates, TokenInit, TrustInit } from './config.ts'
 export { NodeError } from './errors.ts'
 export type { NodeErrorCode } from './errors.ts'

@@ -19,6 +19,9 @@ export const houseworkEveryMs = 60 * minute
 export const outboxRetryMs = 2_000
 export const outboxRetryMsMax = 10 * minute
 
+/** A relay keeps the letter; only the recipient's own acknowledgement ends it, so it is offered again now and then. */
+export const atRelayRetryMs = 5 * minute
+
 /** One attempt to hand over a message: dial, send, durable processing over there, acknowledgement. */
 export const deliveryTimeoutMs = 20_000
 

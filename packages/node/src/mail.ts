@@ -2,7 +2,7 @@ import type { Did } from '@souk/records'
 import { decodeCanonical, encodeCanonical } from '@souk/records'
 import type { Inbox, Outbox, OutboxEntry } from '@souk/storage'
 import { NodeError } from './errors.ts'
-import { deliveryTimeoutMs, letterBytesMax, outboxRetryMs, outboxRetryMsMax } from './limits.ts'
+import { atRelayRetryMs, deliveryTimeoutMs, letterBytesMax, outboxRetryMs, outboxRetryMsMax } from './limits.ts'
 
 /** What nodes say to each other in private. */
 export interface Letter {
@@ -21,11 +21,11 @@ export interface ReceivedLetter {
 export interface MailComponents {
   readonly outbox: Outbox
   readonly inbox: Inbox
-  /** Resolves once the recipient has acknowledged; rejects with why not. */
+  /** Resolves once the recipient has acknowledged, or relays of theirs keep the letter; rejects with why neither. */
   readonly deliver: (
     message: { to: Did; messageId: string; payload: Uint8Array },
     options: { signal: AbortSignal }
-  ) => Promise<void>
+  ) => Promise<'delivered' | 'at-relay'>
   /** Processes a letter durably, marking `inboxId` as processed in the same batch; throws a coded error when it cannot. */
   readonly process: (letter: Letter, source: { from: Did; inboxId: string }) => Promise<void>
   readonly onProblem: (problem: { code: string; message: string }) => void
@@ -77,8 +77,12 @@ export function createMail(components: MailComponents, init: { now: () => number
     sending.add(entry.to)
     const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(deliveryTimeoutMs)])
     try {
-      await components.deliver({ to: entry.to as Did, messageId: entry.id, payload: entry.bytes }, { signal })
-      await outbox.delivered([entry.id])
+      const outcome = await components.deliver(
+        { to: entry.to as Did, messageId: entry.id, payload: entry.bytes },
+        { signal }
+      )
+      if (outcome === 'delivered') await outbox.delivered([entry.id])
+      else await outbox.reschedule(entry.id, { dueAtMs: init.now() + atRelayRetryMs, state: 'at-relay' })
     } catch (error) {
       if (stopping.signal.aborted) return
       const delayMs = Math.min(outboxRetryMsMax, outboxRetryMs * 2 ** Math.min(entry.attempts, 16))

@@ -1,3 +1,4 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
 import type { EscrowOrder, ExpectedOrder, Hex } from '@souk/escrow'
 import { type ChainAction, escrowOrderOf, type OrderState } from '@souk/trading'
 import type { Chain, Chains } from './chains.ts'
@@ -165,5 +166,5 @@ export function expectedOf(
 }
 
 function toHex(bytes: Uint8Array): Hex {
-  return `0x${bytes.toHex()}`
+  return `0x${bytesToHex(bytes)}`
 }

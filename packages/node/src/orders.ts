@@ -1,3 +1,4 @@
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import {
   type Did,
@@ -150,8 +151,8 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     const terms = termsFromListing(listing, choice)
     checkTerms(terms, listing, { ...localConfig(), buyerAddress: components.wallet })
     const event = await requestOf(terms, request)
-    const note: OrderNote = { paysAtOnce: true, ...(secret === undefined ? {} : { pickupSecret: secret.toHex() }) }
-    const escrowId = event.payload.escrowId && `0x${event.payload.escrowId.toHex()}`
+    const note: OrderNote = { paysAtOnce: true, ...(secret === undefined ? {} : { pickupSecret: bytesToHex(secret) }) }
+    const escrowId = event.payload.escrowId && `0x${bytesToHex(event.payload.escrowId)}`
     await book.open(event as AnyEvent, { note, listing, escrowId, to: didFromKey(listing.author) })
     return view(await held(event.order))
   }
@@ -169,8 +170,8 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     // The salt makes the terms' bytes known only now: a request without its escrow's id cannot be signed.
     const termsBytes = encodeTerms(terms)
     const order = escrowOrderOf(terms, termsBytes)
-    await escrow.check(order, expectedOf({ terms, order: termsHash(termsBytes).toHex() as never }, escrow))
-    return createRequest({ ...said, escrowId: Uint8Array.fromHex(escrow.orderId(order).slice(2)) }, signer)
+    await escrow.check(order, expectedOf({ terms, order: bytesToHex(termsHash(termsBytes)) as never }, escrow))
+    return createRequest({ ...said, escrowId: hexToBytes(escrow.orderId(order).slice(2)) }, signer)
   }
 
   const deliveryOf = async (listing: SoukRecord<'listing'>, request: BuyRequest) => {
@@ -266,7 +267,7 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     const { escrow } = chains.get(settlement.chain)
     const order = escrowOrderOf(state.terms, state.termsBytes)
     await escrow.check(order, expectedOf(state, escrow))
-    return { unit: next, escrowSig: Uint8Array.fromHex((await escrow.sign({ kind: 'accept', order })).slice(2)) }
+    return { unit: next, escrowSig: hexToBytes((await escrow.sign({ kind: 'accept', order })).slice(2)) }
   }
 
   const takeFromStock = async ({ state, listing }: HeldOrder): Promise<void> => {
@@ -305,7 +306,7 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     const listing = await records.get(terms.listing.toString() as RecordId)
     if (listing?.kind !== 'listing') throw new NodeError('not-found', 'the request is for a listing that is not here')
     const fault = faultOf(terms, { listing, event })
-    const escrowId = event.payload.escrowId && `0x${event.payload.escrowId.toHex()}`
+    const escrowId = event.payload.escrowId && `0x${bytesToHex(event.payload.escrowId)}`
     const facts =
       fault === undefined && escrowId !== undefined && terms.settlement.kind === 'escrow'
         ? await chains.get(terms.settlement.chain).factsOf(escrowId)
@@ -324,7 +325,7 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     try {
       checkTerms(terms, listing, localConfig())
       const escrowId = escrowIdOf(terms, event.payload.terms)
-      const named = event.payload.escrowId && `0x${event.payload.escrowId.toHex()}`
+      const named = event.payload.escrowId && `0x${bytesToHex(event.payload.escrowId)}`
       return escrowId === named ? undefined : { code: 'wrong-escrow' }
     } catch (error) {
       if (error instanceof TradingError || error instanceof NodeError) return error

@@ -1,3 +1,4 @@
+import { hexToBytes } from '@noble/hashes/utils.js'
 import { base32 } from 'multiformats/bases/base32'
 import { NodeError } from './errors.ts'
 
@@ -7,7 +8,7 @@ import { NodeError } from './errors.ts'
  * @param secret - 16 bytes in hex.
  */
 export function codeFromSecret(secret: string): string {
-  return base32.baseEncode(Uint8Array.fromHex(secret))
+  return base32.baseEncode(hexToBytes(secret))
 }
 
 /**

@@ -90,3 +90,6 @@ export const lettersMax = 1000
 
 /** How long a message id is known as processed. Mailboxes keep 15 days, outboxes retry as long: twice that and more. */
 export const seenMs = 60 * day
+
+/** Listings that show one image, to ask their sellers for it: copies of a stolen photograph need no longer list. */
+export const showingMax = 16

@@ -22,6 +22,7 @@ import {
   putRecordsMax,
   removalsKept,
   scanRows,
+  showingMax,
   type StorageLimits,
   sweepRecordsMax
 } from './limits.ts'
@@ -81,8 +82,8 @@ export interface RecordStore {
   feedbackOn(subject: Uint8Array): Promise<SoukRecord<'feedback'>[]>
   /** Feedback that somebody gave, newest first. */
   feedbackBy(author: Uint8Array): Promise<SoukRecord<'feedback'>[]>
-  /** True when a held record shows this image. @param cid - Binary CID. */
-  showsImage(cid: Uint8Array): Promise<boolean>
+  /** Held records that show this image, 16 at most. @param cid - Binary CID. */
+  showing(cid: Uint8Array): Promise<AnyRecord[]>
   /** The change log after a sequence number: what there is, then what comes, until the signal ends it. */
   changes(options: { after: number; signal: AbortSignal }): AsyncGenerator<Change>
   /** One page of the change log, oldest first. */
@@ -204,9 +205,9 @@ class LevelRecordStore implements RecordStore {
     return this.#standing(await this.#all(this.#tables.byAuthor, keyOf(author, ended('feedback'))))
   }
 
-  async showsImage(cid: Uint8Array): Promise<boolean> {
-    const keys = await this.#tables.byImage.keys({ ...within(cid), limit: 1 }).all()
-    return keys.length > 0
+  async showing(cid: Uint8Array): Promise<AnyRecord[]> {
+    const keys = await this.#tables.byImage.keys({ ...within(cid), limit: showingMax }).all()
+    return this.#records(keys.map(digestOfKey))
   }
 
   changesSince(sequence: number, { limit = pageMax }: { limit?: number } = {}): Promise<Change[]> {

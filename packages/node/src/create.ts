@@ -1,0 +1,392 @@
+import { randomBytes } from 'node:crypto'
+import type { Images } from '@souk/images'
+import {
+  createFeedbackDirectory,
+  createNetwork,
+  createPost,
+  type Network,
+  peerIdFrom,
+  peerKeyFromSeed,
+  type Post
+} from '@souk/network'
+import {
+  categories,
+  type Channel,
+  type Did,
+  didFromKey,
+  type Identity,
+  nymFromKey,
+  type SoukRecord,
+  walletAddress
+} from '@souk/records'
+import { createStorage, type Storage } from '@souk/storage'
+import type { CID } from 'multiformats/cid'
+import { type Chains, createChains } from './chains.ts'
+import type { ChainInit, NetworkInit, TrustInit } from './config.ts'
+import { NodeError } from './errors.ts'
+import { createEventBus } from './events.ts'
+import { createEvidence } from './evidence.ts'
+import { createFeedbacks } from './feedbacks.ts'
+import { startHousework } from './housework.ts'
+import { openInstall } from './install.ts'
+import { profileLifeMs } from './limits.ts'
+import { createListings } from './listings.ts'
+import { createMail, type Mail } from './mail.ts'
+import type { SoukNode, StatusView } from './node.ts'
+import { createOrders, type OrderDesk } from './orders.ts'
+import { createPeers } from './peers.ts'
+import { createPictures, uploadOwner } from './pictures.ts'
+import { createProfiles, type ProfileDesk } from './profiles.ts'
+import { createPublisher } from './publisher.ts'
+import { createSearches } from './searches.ts'
+import { createWallet } from './wallet.ts'
+
+/** What a node is made from. Everything but the first two has a default that works with no server and no network. */
+export interface NodeInit {
+  /** A folder of this node alone; made when it is missing. */
+  readonly directory: string
+  /** From {@link identityFromPhrase}. */
+  readonly identity: Identity
+  readonly network?: NetworkInit
+  readonly chains?: readonly ChainInit[]
+  readonly trust?: TrustInit
+  /** Milliseconds since 1970. */
+  readonly now?: () => number
+  /** Gets what goes wrong while nobody waits for an answer. */
+  readonly onError?: (error: unknown) => void
+}
+
+/** The market that is built in. */
+const market = 'main'
+
+/** Every channel of the market: one person's node carries all of it, and filters when it shows. */
+const channels: readonly Channel[] = ['people', 'feedback', ...categories.map(({ id }): Channel => `listings/${id}`)]
+
+/**
+ * Opens a node: store, network, chains, and everything that works by itself. It listens when the promise resolves.
+ *
+ * @throws `StorageError` `locked` when another process has the folder open, and the errors of the packages below.
+ */
+export async function createNode(init: NodeInit): Promise<SoukNode> {
+  await using opened = new AsyncDisposableStack()
+  const node = await open(init, opened)
+  const kept = opened.move()
+  return Object.assign(node, { [Symbol.asyncDispose]: () => kept.disposeAsync() })
+}
+
+async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<SoukNode, typeof Symbol.asyncDispose>> {
+  const { identity } = init
+  const { signer } = identity
+  const now = init.now ?? Date.now
+  const startedAtMs = now()
+  const bus = createEventBus()
+  const onProblem = (problem: { code: string; message: string }): void => {
+    bus.emit({ type: 'problem', ...problem })
+    init.onError?.(new NodeError('refused', `${problem.code}: ${problem.message}`))
+  }
+  const onError = (error: unknown): void => {
+    const { code = 'internal', message = String(error) } = error as { code?: string; message?: string }
+    onProblem({ code, message })
+  }
+  const install = await openInstall(init.directory)
+  const storage = opened.use(await createStorage({ directory: install.storeDirectory, now }))
+  const { records } = storage
+  const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
+  const wallet = walletAddress(identity.walletKey)
+
+  const network = opened.use(await openNetwork(init, { storage, seed: install.peerSeed }))
+  const directory = opened.use(
+    await createFeedbackDirectory(
+      {
+        libp2p: network.libp2p,
+        dht: network.libp2p.services.dht,
+        store: storage.sublevel('located-sets', { values: 'bytes' }) as never,
+        guard: network.guard
+      },
+      { now }
+    )
+  )
+  const images = opened.use(lazyImages({ network, storage, directory: install.blocksDirectory }))
+  const publisher = createPublisher({ records, network, signer }, { now, market })
+
+  const post: Post = opened.use(
+    await createPost(
+      {
+        libp2p: network.libp2p,
+        guard: network.guard,
+        signer,
+        messageKey: identity.messageKey,
+        store: storage.sublevel('contacts', { values: 'bytes' }) as never
+      },
+      {
+        now,
+        onError,
+        onMailboxes: () => void profiles.refresh().catch(onError),
+        onMessage: (message) => mail.receive(message),
+        seen: (message) => mail.wasProcessed(message)
+      }
+    )
+  )
+  const profiles: ProfileDesk = createProfiles({
+    records,
+    publisher,
+    author: signer.publicKey,
+    nextKeyHash: identity.nextKeyHash,
+    prekeys: () => post.prekeys({ expiresAtMs: now() + profileLifeMs }),
+    reach: () => ({
+      peer: { id: network.peerId.toString(), addresses: network.addresses().map(String).slice(0, 8) },
+      mailboxes: post.mailboxes()
+    })
+  })
+  const pictures = createPictures({
+    images: images.get,
+    sellersShowing: (cid) => sellersShowing(storage, cid),
+    providersOf: (sellers) => providersOf({ profiles, network }, sellers)
+  })
+  const listings = createListings(
+    { records, publisher, pictures, author: signer.publicKey, random },
+    { chains: init.chains ?? [], wallet }
+  )
+  const chains: Chains = opened.use(
+    await createChains(
+      { storage, walletKey: identity.walletKey, onFact: (id, fact) => orders.addFact(id, fact), onError },
+      { chains: init.chains ?? [], now }
+    )
+  )
+  const orders: OrderDesk = opened.use(
+    createOrders(
+      {
+        storage,
+        records,
+        outbox: storage.outbox,
+        listings,
+        chains,
+        signer,
+        wallet,
+        random,
+        regionOf: async (did) => (await profiles.contentOf(did))?.region,
+        onChange: (order) => bus.emit({ type: 'order', ...order }),
+        onProblem
+      },
+      { now }
+    )
+  )
+  const mail: Mail = opened.use(
+    createMail(
+      {
+        outbox: storage.outbox,
+        inbox: storage.inbox,
+        deliver: async ({ to, ...letter }, options) => {
+          const reach = await profiles.contentOf(to)
+          if (reach === undefined) throw new NodeError('no-profile', `no profile of ${to} has come yet`)
+          return post.deliver({ to, reach, ...letter }, options)
+        },
+        process: (letter, source) => orders.receive(letter, source),
+        onProblem
+      },
+      { now }
+    )
+  )
+  const feedback = createFeedbacks(
+    {
+      records,
+      publisher,
+      directory,
+      orders,
+      proofOf: createEvidence({ chains }, { rates: init.trust?.rates ?? {} }),
+      signer,
+      onProblem
+    },
+    { now, curators: init.trust?.curators ?? [], seed: await seedOf(storage) }
+  )
+
+  forwardEvents({ storage, network, bus, mail })
+  const sync = followSync(network, (state) => bus.emit({ type: 'sync', state }))
+  if (await profiles.isOutdated({ endsBeforeMs: now() })) await profiles.refresh()
+  mail.start()
+  chains.start()
+  opened.use(startHousework({ storage, profiles, listings, feedback, orders, images: images.peek, onError }, { now }))
+
+  const status = async (): Promise<StatusView> => ({
+    did: identity.did,
+    nym: nymFromKey(signer.publicKey),
+    name: (await profiles.get(identity.did))?.name,
+    peerId: network.peerId.toString(),
+    addresses: network.addresses().map(String),
+    peers: network.peers().length,
+    listings: (await storage.search.query({ limit: 0 })).total,
+    records: records.count(),
+    searchable: storage.search.indexedSequence >= records.lastSequence,
+    sync: sync.now,
+    storage: { state: storage.state === 'read-only' ? 'read-only' : 'ok', imageBytes: await images.bytes() },
+    chains: await Promise.all(chains.all.map((chain) => chain.state())),
+    undelivered: storage.outbox.list().length,
+    startedAtMs,
+    rssBytes: process.memoryUsage.rss()
+  })
+
+  return {
+    did: identity.did,
+    nym: nymFromKey(signer.publicKey),
+    listings,
+    images: pictures,
+    profiles,
+    orders,
+    feedback,
+    peers: createPeers(network),
+    wallet: createWallet({ chains, orders }, { address: wallet }),
+    search: createSearches({ search: storage.search, records }),
+    status,
+    events: (options) => bus.follow(options)
+  }
+}
+
+async function openNetwork(
+  init: NodeInit,
+  { storage, seed }: { storage: Storage; seed: Uint8Array }
+): Promise<Network> {
+  const { listen, announce, bootstrap, mdns } = init.network ?? {}
+  return createNetwork(
+    {
+      datastore: storage.datastore('libp2p'),
+      privateKey: await peerKeyFromSeed(seed),
+      records: storage.records,
+      sync: storage.sync
+    },
+    {
+      role: 'node',
+      listen: listen ?? ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws'],
+      ...(announce === undefined ? {} : { announce }),
+      bootstrap: bootstrap ?? [],
+      mdns: mdns ?? true,
+      carry: { [market]: channels },
+      ...(init.now === undefined ? {} : { now: init.now })
+    }
+  )
+}
+
+interface LazyImages extends AsyncDisposable {
+  get(): Promise<Images>
+  /** The images if they are in use; looking does not start them. */
+  peek(): Promise<Images> | undefined
+  bytes(): Promise<number>
+}
+
+/** Images are opened when a picture is first needed: an idle node has no Helia in memory. */
+function lazyImages(components: { network: Network; storage: Storage; directory: string }): LazyImages {
+  const { network, storage, directory } = components
+  let images: Promise<Images> | undefined
+  const start = async (): Promise<Images> => {
+    const { createImages } = await import('@souk/images')
+    const index = storage.sublevel<unknown>('images', { values: 'json' })
+    const opened = await createImages(
+      { libp2p: network.libp2p, blocks: directory, index: index as never },
+      { onMisbehaviour: (peer, code) => network.guard.punish(peer, code) }
+    )
+    // What was added and never came into a listing is only kept until the next start.
+    await opened.release(uploadOwner)
+    return opened
+  }
+  const get = (): Promise<Images> => (images ??= start())
+  return {
+    get,
+    peek: () => images,
+    bytes: async () => (images === undefined ? 0 : (await (await images).stats()).pinnedBytes),
+    async [Symbol.asyncDispose]() {
+      if (images !== undefined) await (await images)[Symbol.asyncDispose]()
+    }
+  }
+}
+
+async function sellersShowing(storage: Storage, cid: CID): Promise<Did[]> {
+  const showing = await storage.records.showing(cid.bytes)
+  return [...new Set(showing.map(({ author }) => didFromKey(author)))]
+}
+
+/** The sellers' own peers first, then whoever is connected: somebody may have looked at the listing before. */
+async function providersOf(
+  {
+    profiles,
+    network
+  }: {
+    profiles: { contentOf: (did: Did) => Promise<{ peers: readonly { id: string }[] } | undefined> }
+    network: Network
+  },
+  sellers: readonly Did[]
+) {
+  const contents = await Promise.all(sellers.map((seller) => profiles.contentOf(seller)))
+  const own = contents.flatMap((content) => content?.peers ?? []).flatMap(({ id }) => peerIdFrom(id) ?? [])
+  const others = network.peers().filter((peer) => !own.some((each) => each.equals(peer)))
+  return [...own, ...others.slice(0, 4)]
+}
+
+async function seedOf(storage: Storage): Promise<number> {
+  const settings = storage.sublevel<number>('settings', { values: 'json' })
+  const known = await settings.get('reputation-seed')
+  if (known !== undefined) return known
+  const seed = randomBytes(4).readUInt32LE()
+  await settings.put('reputation-seed', seed)
+  return seed
+}
+
+interface SyncState {
+  readonly now: StatusView['sync']
+}
+
+/** `catching-up` from the first peer on until one catch-up has ended: until then «nothing here» may be «not yet». */
+function followSync(network: Network, onChange: (state: StatusView['sync']) => void): SyncState {
+  let caughtUp = false
+  const now = (): StatusView['sync'] => (network.peers().length === 0 ? 'alone' : caughtUp ? 'current' : 'catching-up')
+  network.on('caught-up', () => {
+    caughtUp = true
+    onChange(now())
+  })
+  network.on('peer-disconnected', () => {
+    caughtUp &&= network.peers().length > 0
+    if (!caughtUp) onChange(now())
+  })
+  return {
+    get now() {
+      return now()
+    }
+  }
+}
+
+function forwardEvents({
+  storage,
+  network,
+  bus,
+  mail
+}: {
+  storage: Storage
+  network: Network
+  bus: ReturnType<typeof createEventBus>
+  mail: Mail
+}): void {
+  const tell = (record: SoukRecord, gone: boolean): void => {
+    if (record.kind === 'listing') {
+      bus.emit({
+        type: 'listing',
+        id: record.id,
+        key: record.key,
+        seller: didFromKey(record.author),
+        gone: gone || record.content === null
+      })
+    }
+    if (record.kind === 'feedback' && !gone) {
+      const { content } = record as SoukRecord<'feedback'>
+      if (content !== null) bus.emit({ type: 'feedback', id: record.id, subject: didFromKey(content.subject) })
+    }
+    // A profile says where somebody is: what waits for them can go.
+    if (record.kind === 'profile' && !gone) mail.hurry(didFromKey(record.author))
+  }
+  storage.records.on('stored', (stored) => stored.forEach(({ record }) => tell(record, false)))
+  storage.records.on('removed', (removed) =>
+    removed.filter(({ reason }) => reason === 'expired').forEach(({ record }) => tell(record, true))
+  )
+  network.on('peer-connected', ({ peer }) => {
+    bus.emit({ type: 'peer', id: peer.toString(), connected: true })
+    mail.hurry()
+  })
+  network.on('peer-disconnected', ({ peer }) => bus.emit({ type: 'peer', id: peer.toString(), connected: false }))
+}
