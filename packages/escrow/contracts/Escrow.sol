@@ -122,9 +122,7 @@ contract Escrow is ReentrancyGuardTransient, Multicall {
 
     /// ERC-3009 in the two forms that tokens offer.
     bytes4 private constant RECEIVE_BY_PARTS = bytes4(
-        keccak256(
-            "receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"
-        )
+        keccak256("receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)")
     );
     bytes4 private constant RECEIVE_BY_BYTES =
         bytes4(keccak256("receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)"));
@@ -182,19 +180,18 @@ contract Escrow is ReentrancyGuardTransient, Multicall {
 
     /// @notice Pays from the buyer's purse with an ERC-2612 permit, relayed by anyone.
     /// @param buyerSig The buyer's signature over the order; empty if the buyer calls. The permit alone names no order.
-    function fundWithPermit(
-        Order calldata o,
-        bytes calldata sellerSig,
-        bytes calldata buyerSig,
-        Permit calldata permit
-    ) external nonReentrant returns (bytes32 id) {
+    function fundWithPermit(Order calldata o, bytes calldata sellerSig, bytes calldata buyerSig, Permit calldata permit)
+        external
+        nonReentrant
+        returns (bytes32 id)
+    {
         if (o.token == address(0)) revert BadValue();
         id = _open(o, sellerSig);
         _authDigest(o.buyer, id, buyerSig);
         // Whoever saw the permit may have used it already: what counts is the allowance it left.
-        try IERC20Permit(o.token).permit(
-            o.buyer, address(this), permit.value, permit.deadline, permit.v, permit.r, permit.s
-        ) {} catch {}
+        try IERC20Permit(o.token)
+            .permit(o.buyer, address(this), permit.value, permit.deadline, permit.v, permit.r, permit.s) {}
+            catch {}
         _pull(o.token, o.buyer, _buyerDue(o));
         _pullSellerDeposit(o, sellerSig);
     }
@@ -747,7 +744,7 @@ contract Escrow is ReentrancyGuardTransient, Multicall {
     }
 
     function _save(bytes32 id, State memory s) private {
-        _slots[id] = uint256(s.status) | uint256(s.deadline) << 8 | uint256(s.toSeller) << 48
-            | uint256(s.toBuyer) << 152;
+        _slots[id] =
+            uint256(s.status) | uint256(s.deadline) << 8 | uint256(s.toSeller) << 48 | uint256(s.toBuyer) << 152;
     }
 }

@@ -39,9 +39,8 @@ contract TestToken is ERC20Permit {
     ) external {
         bool timely = block.timestamp > validAfter && block.timestamp < validBefore;
         if (!timely || to != msg.sender || authorizationState[from][nonce]) revert BadAuthorization();
-        bytes32 digest = _hashTypedDataV4(
-            keccak256(abi.encode(RECEIVE_TYPEHASH, from, to, value, validAfter, validBefore, nonce))
-        );
+        bytes32 digest =
+            _hashTypedDataV4(keccak256(abi.encode(RECEIVE_TYPEHASH, from, to, value, validAfter, validBefore, nonce)));
         if (ECDSA.recover(digest, v, r, s) != from) revert BadAuthorization();
         authorizationState[from][nonce] = true;
         _transfer(from, to, value);

@@ -30,7 +30,9 @@ contract Market is Base {
             vm.prank(people[i]);
             moody.approve(address(escrow), type(uint256).max);
         }
-        for (uint256 i = 0; i < ORDERS; i++) orders.push(variant(i));
+        for (uint256 i = 0; i < ORDERS; i++) {
+            orders.push(variant(i));
+        }
     }
 
     /// Deposits, arbiter, fees and windows in all mixtures.
@@ -141,7 +143,9 @@ contract Market is Base {
     }
 
     function worth(address currency) internal view returns (uint256[5] memory w) {
-        for (uint256 i = 0; i < 5; i++) w[i] = balanceOf(currency, people[i]) + escrow.credit(people[i], currency);
+        for (uint256 i = 0; i < 5; i++) {
+            w[i] = balanceOf(currency, people[i]) + escrow.credit(people[i], currency);
+        }
     }
 
     function isTaken(Escrow.Status status) internal pure returns (bool) {
@@ -178,7 +182,9 @@ contract Market is Base {
 
     function solvent() public view {
         uint256[2] memory owed;
-        for (uint256 i = 0; i < ORDERS; i++) owed[orders[i].token == address(0) ? 0 : 1] += escrow.held(orders[i]);
+        for (uint256 i = 0; i < ORDERS; i++) {
+            owed[orders[i].token == address(0) ? 0 : 1] += escrow.held(orders[i]);
+        }
         for (uint256 i = 0; i < 5; i++) {
             owed[0] += escrow.credit(people[i], address(0));
             owed[1] += escrow.credit(people[i], address(moody));

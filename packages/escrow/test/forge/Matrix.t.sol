@@ -95,9 +95,8 @@ contract MatrixTest is Base {
         uint256 deadline = stateOf(o).deadline;
         if (deadline != 0) vm.warp(side == 1 ? deadline : deadline + 1);
         address account = accountOf(caller);
-        bytes memory call = action == Action.Dispute
-            ? abi.encodeCall(Escrow.dispute, (o, account, ""))
-            : encode(o, action);
+        bytes memory call =
+            action == Action.Dispute ? abi.encodeCall(Escrow.dispute, (o, account, "")) : encode(o, action);
         vm.prank(account);
         return address(escrow).call(call);
     }

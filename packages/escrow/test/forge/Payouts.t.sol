@@ -90,7 +90,9 @@ contract PayoutsTest is Base {
 
     function test_many_releases_cost_the_fee_of_one() public each {
         Escrow.Order memory o = start(Escrow.Status.Dispatched);
-        for (uint104 total = 33_333; total < AMOUNT; total += 33_333) release(o, total);
+        for (uint104 total = 33_333; total < AMOUNT; total += 33_333) {
+            release(o, total);
+        }
         release(o, type(uint104).max);
         timeout(o);
         ended(o, Escrow.Status.Released, -1_000_003, 975_003, 0, 25_000);
@@ -300,7 +302,9 @@ contract PayoutsTest is Base {
         escrow.fundBatch{value: due - 1}(orders, sigs);
         vm.prank(buyer);
         escrow.fundBatch{value: due}(orders, sigs);
-        for (uint256 i = 0; i < 3; i++) same(escrow.held(orders[i]), AMOUNT + BUYER_DEPOSIT, "held");
+        for (uint256 i = 0; i < 3; i++) {
+            same(escrow.held(orders[i]), AMOUNT + BUYER_DEPOSIT, "held");
+        }
     }
 
     function test_the_clock_of_a_dispute() public {

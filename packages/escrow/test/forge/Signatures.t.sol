@@ -186,7 +186,9 @@ contract SignaturesTest is Base {
         Escrow.Order memory o = orderAt(Escrow.Status.Funded);
         bytes memory sig = sign(SELLER_KEY, escrow.orderId(o));
         bytes memory short = new bytes(64);
-        for (uint256 i = 0; i < 64; i++) short[i] = sig[i];
+        for (uint256 i = 0; i < 64; i++) {
+            short[i] = sig[i];
+        }
         vm.expectRevert(Escrow.BadSignature.selector);
         escrow.accept{value: SELLER_DEPOSIT}(o, short);
         sig[10] ^= 0x01;
@@ -292,8 +294,7 @@ contract SignaturesTest is Base {
             "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
         );
         uint256 value = AMOUNT + BUYER_DEPOSIT;
-        bytes32 structHash =
-            keccak256(abi.encode(typeHash, buyer, address(escrow), value, 0, type(uint256).max, id));
+        bytes32 structHash = keccak256(abi.encode(typeHash, buyer, address(escrow), value, 0, type(uint256).max, id));
         return sign(BUYER_KEY, keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), structHash)));
     }
 
@@ -309,7 +310,9 @@ contract SignaturesTest is Base {
         bytes memory data;
         if (name == keccak256("cancel")) data = abi.encode(keccak256("Cancel(bytes32 id)"), id);
         if (name == keccak256("dispatch")) data = abi.encode(keccak256("Dispatch(bytes32 id)"), id);
-        if (name == keccak256("release")) data = abi.encode(keccak256("Release(bytes32 id,uint104 total)"), id, AMOUNT);
+        if (name == keccak256("release")) {
+            data = abi.encode(keccak256("Release(bytes32 id,uint104 total)"), id, AMOUNT);
+        }
         if (name == keccak256("refund")) data = abi.encode(keccak256("Refund(bytes32 id,uint104 total)"), id, AMOUNT);
         if (name == keccak256("extend")) {
             data = abi.encode(keccak256("Extend(bytes32 id,uint40 deadline)"), id, START + 99 days);
