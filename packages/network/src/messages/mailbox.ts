@@ -7,7 +7,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { randomBytes } from '@noble/hashes/utils.js'
 import { verifySignature } from '@souk/records'
 import { type Asker, type ExchangeHost, type Guard, openGuard, serveExchange } from '../exchange.ts'
-import { addressGroups } from '../guard/address.ts'
+import { addressGroups, isRelayed } from '../guard/address.ts'
 import { ProtocolError, type ProtocolErrorCode } from '../protocol-error.ts'
 import type { KeyValueStore } from '../store.ts'
 import { openEnvelope } from './envelope.ts'
@@ -179,7 +179,7 @@ const answerOverheadBytes = 64
 /** The head of one byte string. */
 const itemOverheadBytes = 5
 
-/** Counts what each network address has used of `most` in a day. Relayed and in-memory peers share one count. */
+/** Counts what each network address has used of `most` in a day. Peers that come through relays share one count. */
 function createAddressCounter(init: { most: number; now: () => number }): { take(address: Multiaddr): void } {
   let used = new Map<string, number>()
   let sinceMs = init.now()
@@ -189,7 +189,7 @@ function createAddressCounter(init: { most: number; now: () => number }): { take
         used = new Map()
         sinceMs = init.now()
       }
-      const host = addressGroups(address)?.host ?? ''
+      const host = addressGroups(address)?.host ?? (isRelayed(address) ? 'relayed' : address.toString())
       const count = (used.get(host) ?? 0) + 1
       const code: ProtocolErrorCode = 'address-full'
       if (count > init.most) throw new ProtocolError(code, `this address has used its ${init.most} of the day`)
