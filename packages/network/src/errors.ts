@@ -6,12 +6,6 @@ export type NetworkErrorCode =
   | 'unreachable'
   /** The peer is being refused because of what it did; see `guard.report()`. */
   | 'peer-refused'
-  /** An own record that does not pass the checks that a stranger's has to pass. */
-  | 'bad-record'
-  /** The peer does not speak catch-up, or speaks it wrongly. */
-  | 'sync-failed'
-  /** The peer has all its sessions taken, or we asked more than it allows. */
-  | 'sync-busy'
 
 /** The error of a network's own methods. `cause` keeps what libp2p or the record said. */
 export class NetworkError extends Error {

@@ -21,6 +21,8 @@ export interface RecordSource {
   readonly via: 'gossip' | 'catch-up'
   /** The gossip topic that they came on; the record has to belong there. */
   readonly topic?: string
+  /** What was asked for; anything else is refused. */
+  readonly asked?: ReadonlySet<RecordId>
 }
 
 /** The answer about one record. */
@@ -33,7 +35,12 @@ export interface GateResult {
 }
 
 /** Why a record was not accepted: its own fault, or nobody's. */
-export type GateCode = RecordErrorCode | 'wrong-topic' | 'not-carried' | Exclude<PutOutcome, 'stored'>
+export type GateCode =
+  | RecordErrorCode
+  | 'wrong-topic'
+  | 'unasked-record'
+  | 'not-carried'
+  | Exclude<PutOutcome, 'stored' | 'conflict-kept'>
 
 /** The one way by which a stranger's record gets in, whether gossip or catch-up brought it. */
 export interface RecordGate {
@@ -42,11 +49,8 @@ export interface RecordGate {
   acceptMany(list: readonly Uint8Array[], source: RecordSource): Promise<GateResult[]>
 }
 
-/**
- * What a store did with a record: `known` and `superseded` when it had that or a newer one; `refused` when a quota or
- * the user's choice kept it out.
- */
-export type PutOutcome = 'stored' | 'known' | 'superseded' | 'refused'
+/** What a store did with a record; the words are those of `@souk/storage`. */
+export type PutOutcome = 'stored' | 'known' | 'stale' | 'over-quota' | 'conflict-kept' | 'conflict-full'
 
 /** The least that a gate needs of a store. */
 export interface RecordStore {
@@ -59,6 +63,8 @@ export interface RecordGateInit {
   readonly now: () => number
   /** Which channels this node wants; all by default. A record of another one is ignored. */
   readonly carries?: (market: string, channel: Channel) => boolean
+  /** Told of every judgement. */
+  readonly onChecked?: (source: RecordSource, result: GateResult) => void
 }
 
 /** Joins the checks of `@souk/records`, the store's quotas and the guard's score. */
@@ -72,6 +78,7 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
     if (source.topic !== undefined && topicOf(market, channel) !== source.topic) {
       return { verdict: 'reject', code: 'wrong-topic', id }
     }
+    if (source.asked?.has(id) === false) return { verdict: 'reject', code: 'unasked-record', id }
     if (init.carries?.(market, channel) === false) return { verdict: 'ignore', code: 'not-carried', id }
     return opened
   }
@@ -84,7 +91,9 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
       if ('verdict' in one && one.verdict === 'reject') guard.punish(source.from, one.code ?? 'rejected')
       opened.push(one)
     }
-    return putAll(store, opened)
+    const results = await putAll(store, opened)
+    if (init.onChecked !== undefined) for (const result of results) init.onChecked(source, result)
+    return results
   }
 
   return {
@@ -101,11 +110,13 @@ async function putAll(store: RecordStore, opened: readonly (AnyRecord | GateResu
   const records = opened.filter((one): one is AnyRecord => 'bytes' in one)
   const outcomes = records.length === 0 ? [] : await store.put(records)
   let at = 0
-  return opened.map((one) => ('bytes' in one ? toResult(one.id, outcomes[at++] ?? 'refused') : one))
+  return opened.map((one) => ('bytes' in one ? toResult(one.id, outcomes[at++] ?? 'over-quota') : one))
 }
 
 function toResult(id: RecordId, outcome: PutOutcome): GateResult {
-  return outcome === 'stored' ? { verdict: 'accept', id } : { verdict: 'ignore', code: outcome, id }
+  // Evidence that an author said two things has to get about like anything else.
+  if (outcome === 'stored' || outcome === 'conflict-kept') return { verdict: 'accept', id }
+  return { verdict: 'ignore', code: outcome, id }
 }
 
 function openOrRefuse(bytes: Uint8Array, nowMs: number): AnyRecord | GateResult {

@@ -14,6 +14,7 @@ import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import type { Datastore } from 'interface-datastore'
 import { createLibp2p, type Libp2pInit, type ServiceFactoryMap } from 'libp2p'
+import { feedbackDhtInit } from './feedback/value.ts'
 import { gossipOptions } from './gossip/gossip.ts'
 import type { HostGuard } from './guard/guard.ts'
 import { connectionsPerHostPerSecond, inboundUpgradeTimeoutMs, pendingConnectionsMax } from './guard/limits.ts'
@@ -121,6 +122,7 @@ function servicesOf(init: HostInit, guard: HostGuard): ServiceFactoryMap<HostSer
     pubsub: gossipsub(gossipOptions(guard)),
     dht: kadDHT({
       protocol: '/souk/kad/1.0.0',
+      ...feedbackDhtInit(),
       clientMode: init.dht === 'client',
       // Markets live on LANs and loopback too.
       peerInfoMapper: passthroughMapper

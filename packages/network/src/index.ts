@@ -8,7 +8,7 @@
  * @example
  * ```ts
  * await using network = await createNetwork(
- *   { datastore, privateKey, gate: (guard) => createRecordGate({ store, guard }, { now: Date.now }) },
+ *   { datastore: storage.datastore('libp2p'), privateKey, records: storage.records, sync: storage.sync },
  *   { role: 'node', listen: ['/ip4/0.0.0.0/tcp/0'], mdns: true }
  * )
  * network.subscribe('main', 'listings/el')
@@ -17,10 +17,13 @@
  *
  * @packageDocumentation
  */
+export type { CatchUpReport } from './catch-up/client.ts'
+export { SyncError } from './catch-up/error.ts'
+export type { SyncErrorCode } from './catch-up/error.ts'
+export type { Partition, PartitionId, PeerCursor, RecordReader, SyncSource } from './catch-up/source.ts'
 export { NetworkError } from './errors.ts'
 export type { NetworkErrorCode } from './errors.ts'
 export type { Unsubscribe } from './events.ts'
-export { createRecordGate } from './gate.ts'
 export type {
   GateCode,
   GateResult,
@@ -32,8 +35,30 @@ export type {
   Verdict
 } from './gate.ts'
 export type { Budget } from './guard/bucket.ts'
+export { requestBudgetDefault, requestBudgets } from './guard/limits.ts'
 export type { Guard, GuardInit, PeerReport } from './guard/guard.ts'
 export type { Reason } from './guard/score.ts'
 export type { Host, HostInit, HostServices, Role } from './host.ts'
+export type { Keeper, KeeperInit, WantedFor, WantedPeer } from './keeper/keeper.ts'
+export { relayLimits } from './limits.ts'
+export type { RelayLimits } from './limits.ts'
 export { createNetwork } from './network.ts'
 export type { Network, NetworkComponents, NetworkEvents, NetworkInit } from './network.ts'
+export { peerIdFrom, peerKeyFromSeed } from './peer-key.ts'
+export { createFeedbackDirectory } from './feedback/directory.ts'
+export type {
+  FeedbackDirectory,
+  FeedbackDirectoryComponents,
+  FeedbackDirectoryInit,
+  FoundFeedback,
+  Published
+} from './feedback/directory.ts'
+export { shelfLimits } from './feedback/limits.ts'
+export { mailboxLimits } from './messages/limits.ts'
+export type { MailboxLimits } from './messages/limits.ts'
+export { createMailbox } from './messages/mailbox.ts'
+export type { Mailbox, MailboxComponents, MailboxInit } from './messages/mailbox.ts'
+export { createPost } from './messages/post.ts'
+export type { Post, PostComponents, PostedLetter, PostInit, Reachable } from './messages/post.ts'
+export { ProtocolError } from './protocol-error.ts'
+export type { ProtocolErrorCode } from './protocol-error.ts'

@@ -1,13 +1,18 @@
 import type { PeerId, PrivateKey } from '@libp2p/interface'
-import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
-import { type Channel, type SoukRecord } from '@souk/records'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Channel, SoukRecord } from '@souk/records'
 import type { Datastore } from 'interface-datastore'
+import { type CatchUp, createCatchUp } from './catch-up/catch-up.ts'
+import type { CatchUpReport } from './catch-up/client.ts'
+import { sessionsMax } from './catch-up/limits.ts'
+import type { RecordReader, SyncSource } from './catch-up/source.ts'
 import { NetworkError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
-import type { RecordGate } from './gate.ts'
+import { createRecordGate, type GateResult, type RecordGate, type RecordSource, type RecordStore } from './gate.ts'
 import { createGossip } from './gossip/gossip.ts'
 import { createGuard, type Guard, type GuardInit, type HostGuard } from './guard/guard.ts'
 import { createHost, type Host, type HostInit } from './host.ts'
+import { createKeeper, type Keeper, type KeeperInit, parseAddress, parseBootstrap } from './keeper/keeper.ts'
 
 /** What happens on a network. */
 export interface NetworkEvents {
@@ -15,69 +20,171 @@ export interface NetworkEvents {
   'peer-connected': { readonly peer: PeerId }
   /** The last connection to a peer has closed. */
   'peer-disconnected': { readonly peer: PeerId }
+  /** A record has come from a peer and been judged. */
+  'record-checked': { readonly source: RecordSource; readonly result: GateResult }
+  /** A catch-up with a peer has ended well. */
+  'caught-up': CatchUpReport
 }
 
 /** Set-up of a network; see {@link HostInit} for how it is reached. */
 export interface NetworkInit extends HostInit {
+  /** Peers to start from: multiaddrs that end in `/p2p/<peer id>`. None is fine where there is a LAN, or a memory. */
+  readonly bootstrap?: readonly string[]
+  /** Channels to carry from the start, by market: `{ main: ['people', 'listings/el'] }`. */
+  readonly carry?: Readonly<Record<string, readonly Channel[]>>
   readonly now?: () => number
   readonly guard?: Omit<GuardInit, 'now'>
+  readonly keeper?: Omit<KeeperInit, 'now' | 'bootstrap'>
 }
 
 /** What a network is made of. */
 export interface NetworkComponents {
-  /** Peers, DHT values and learnt addresses; a sublevel of the node's database. */
+  /** Peers, DHT values and learnt addresses; a part of the node's database. */
   readonly datastore: Datastore
   /** The Ed25519 key of this installation: not the identity of its user. */
   readonly privateKey: PrivateKey
-  /** Made from the guard, since both judge the same peers. */
-  readonly gate: (guard: Guard) => RecordGate
+  /** Where checked records go, and where those that peers ask for come from. */
+  readonly records: RecordStore & RecordReader
+  /** What catch-up compares. */
+  readonly sync: SyncSource
 }
 
 /** A node's presence among its peers. */
 export interface Network extends AsyncDisposable {
+  /** For the packages that bring protocols of their own. */
   readonly libp2p: Host
   readonly peerId: PeerId
   readonly guard: Guard
+  readonly keeper: Keeper
+  readonly gate: RecordGate
+  /** Where others can reach this node. */
   addresses(): Multiaddr[]
+  /** Peers with an open connection. */
   peers(): PeerId[]
+  /** Carries a channel from now on: its gossip, and in catch-up. */
   subscribe(market: string, channel: Channel): void
   unsubscribe(market: string, channel: Channel): void
+  /** The channels carried, by market. */
+  subscriptions(): ReadonlyMap<string, readonly Channel[]>
+  /**
+   * Tells the network of a record that is in the store. With nobody there to hear it, it goes out by catch-up when
+   * somebody comes.
+   *
+   * @returns How many peers it was sent to at once.
+   */
   publish(record: Pick<SoukRecord, 'market' | 'channel' | 'bytes'>): Promise<{ peers: number }>
+  /**
+   * Connects to a peer and keeps the connection from now on.
+   *
+   * @throws {@link NetworkError} `bad-address`, `unreachable`, `peer-refused`
+   */
   connect(address: string | Multiaddr, options?: { signal?: AbortSignal }): Promise<PeerId>
+  /** Fetches from a connected peer what we lack. Happens by itself when a peer connects, and every hour. */
+  catchUp(peer: PeerId, options?: { signal?: AbortSignal }): Promise<CatchUpReport>
   on<Name extends keyof NetworkEvents>(name: Name, listener: (event: NetworkEvents[Name]) => void): Unsubscribe
 }
 
-/** Starts a network; it listens when the promise resolves. */
+/**
+ * Starts a network; it listens when the promise resolves.
+ *
+ * @throws {@link NetworkError} `bad-address`
+ */
 export async function createNetwork(components: NetworkComponents, init: NetworkInit): Promise<Network> {
+  const { records, sync: source } = components
   const now = init.now ?? Date.now
+  const bootstrap = (init.bootstrap ?? []).map(parseBootstrap)
+  const events = new Emitter<NetworkEvents>()
+  const channels = new Map<string, Channel[]>()
   const guard: HostGuard = createGuard({ ...init.guard, now })
   const libp2p = await createHost({ ...components, guard }, init)
-  const gate = components.gate(guard)
+  const gate = createRecordGate(
+    { store: records, guard },
+    {
+      now,
+      carries: (market, channel) => channels.get(market)?.includes(channel) === true,
+      onChecked: (from, result) => events.emit('record-checked', { source: from, result })
+    }
+  )
   const gossip = createGossip({ pubsub: libp2p.services.pubsub, gate, guard }, { now })
-  const events = new Emitter<NetworkEvents>()
-  libp2p.addEventListener('peer:connect', ({ detail: peer }) => events.emit('peer-connected', { peer }))
-  libp2p.addEventListener('peer:disconnect', ({ detail: peer }) => events.emit('peer-disconnected', { peer }))
+  const catchUp = await createCatchUp(
+    { libp2p, guard, gate, source, records },
+    { scopes: () => channels, sessionsMax: sessionsMax[init.role] }
+  )
+  const carry = (market: string, channel: Channel): void => {
+    channels.set(market, [...new Set([...(channels.get(market) ?? []), channel])])
+    gossip.subscribe(market, channel)
+  }
+  for (const [market, carried] of Object.entries(init.carry ?? {})) {
+    for (const channel of carried) carry(market, channel)
+  }
+  catchUp.onReport((report) => events.emit('caught-up', report))
+  forwardPeerEvents(libp2p, events)
+  const target = init.role === 'relay' ? { peersTarget: 0 } : {}
+  const keeper = await createKeeper(
+    { libp2p, guard, datastore: components.datastore },
+    { ...target, ...init.keeper, now, bootstrap }
+  )
+
   return {
     libp2p,
     peerId: libp2p.peerId,
     guard,
+    keeper,
+    gate,
     addresses: () => libp2p.getMultiaddrs(),
     peers: () => libp2p.getPeers(),
-    subscribe: (market, channel) => gossip.subscribe(market, channel),
-    unsubscribe: (market, channel) => gossip.unsubscribe(market, channel),
-    publish: async (record) => ({ peers: await gossip.publish(record) }),
-    connect: async (address, options) => {
-      try {
-        return (await libp2p.dial(multiaddr(address.toString()), options)).remotePeer
-      } catch (cause) {
-        throw new NetworkError('unreachable', `${address.toString()} does not answer: ${(cause as Error).message}`, {
-          cause
-        })
-      }
+    subscribe: (market, channel) => {
+      carry(market, channel)
+      catchUp.askSoon()
     },
+    unsubscribe: (market, channel) => {
+      const left = (channels.get(market) ?? []).filter((other) => other !== channel)
+      if (left.length === 0) channels.delete(market)
+      else channels.set(market, left)
+      gossip.unsubscribe(market, channel)
+    },
+    subscriptions: () => channels,
+    publish: async (record) => {
+      const peers = await gossip.publish(record)
+      if (peers === 0) catchUp.announce()
+      return { peers }
+    },
+    connect: async (address, options) => {
+      const peer = await dial(libp2p, guard, address, options)
+      keeper.want(peer, 'user', [parseAddress(address.toString())])
+      return peer
+    },
+    catchUp: (peer, options) => catchUp.from(peer, options),
     on: (name, listener) => events.on(name, listener),
-    [Symbol.asyncDispose]: async () => {
-      await libp2p.stop()
-    }
+    [Symbol.asyncDispose]: () => stopAll(keeper, catchUp, libp2p)
+  }
+}
+
+/** Dialling ends first, so that nothing comes back while the rest is being stopped. */
+async function stopAll(keeper: Keeper, catchUp: CatchUp, libp2p: Host): Promise<void> {
+  await keeper[Symbol.asyncDispose]()
+  await catchUp[Symbol.asyncDispose]()
+  await libp2p.stop()
+}
+
+function forwardPeerEvents(libp2p: Host, events: Emitter<NetworkEvents>): void {
+  libp2p.addEventListener('peer:connect', ({ detail: peer }) => events.emit('peer-connected', { peer }))
+  libp2p.addEventListener('peer:disconnect', ({ detail: peer }) => events.emit('peer-disconnected', { peer }))
+}
+
+async function dial(
+  libp2p: Host,
+  guard: Guard,
+  address: string | Multiaddr,
+  options?: { signal?: AbortSignal }
+): Promise<PeerId> {
+  const target = parseAddress(address.toString())
+  try {
+    return (await libp2p.dial(target, options)).remotePeer
+  } catch (cause) {
+    options?.signal?.throwIfAborted()
+    const refused = guard.report().find(({ peer, bannedUntilMs }) => bannedUntilMs && target.toString().endsWith(peer))
+    if (refused) throw new NetworkError('peer-refused', `${refused.peer} is refused: see its record`, { cause })
+    throw new NetworkError('unreachable', `${target.toString()}: ${(cause as Error).message}`, { cause })
   }
 }

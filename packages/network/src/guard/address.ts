@@ -28,13 +28,18 @@ export function isRelayed(address: Multiaddr): boolean {
 }
 
 function groupsOfIp6(host: string): AddressGroups {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(host)?.[1]
-  if (mapped !== undefined) return { host: mapped, block: mapped.split('.').slice(0, 3).join('.') }
-  const [head = '', tail = ''] = host.split('::')
-  const left = head.split(':').filter(Boolean)
-  const right = tail.split(':').filter(Boolean)
-  const full = host.includes('::')
-    ? [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right]
-    : left
-  return { host: full.join(':'), block: full.slice(0, 3).join(':') }
+  const words = wordsOfIp6(host)
+  const [mapped, high, low] = [words.slice(0, 6).join(':'), words[6], words[7]]
+  if (mapped === '0:0:0:0:0:ffff' && high !== undefined && low !== undefined) {
+    const bytes = [high, low].map((word) => parseInt(word, 16)).flatMap((word) => [word >> 8, word & 255])
+    return { host: bytes.join('.'), block: bytes.slice(0, 3).join('.') }
+  }
+  return { host: words.join(':'), block: words.slice(0, 3).join(':') }
+}
+
+/** Eight words without leading zeros; multiaddrs print addresses in hexadecimal words only. */
+function wordsOfIp6(host: string): string[] {
+  const [left = [], right] = host.split('::').map((half) => half.split(':').filter(Boolean))
+  if (right === undefined) return left
+  return [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right]
 }

@@ -46,6 +46,7 @@ export interface PeerReport {
   readonly score: number
   /** Latest first. */
   readonly reasons: readonly Reason[]
+  /** Until when its connections are turned away; undefined while they are not. */
   readonly bannedUntilMs: number | undefined
 }
 

@@ -12,6 +12,9 @@ export const scoreMin = -100
 /** A score halves in this time (lodestar's constant). */
 export const scoreHalfLifeMs = 10 * 60_000
 
+/** What a disconnected peer waits at least: its score alone would let it back in after a millisecond. */
+export const disconnectMs = 60_000
+
 /** What a banned peer waits at least. */
 export const banMs = 30 * 60_000
 

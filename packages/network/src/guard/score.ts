@@ -4,6 +4,7 @@ import {
   banScore,
   costDefault,
   costs,
+  disconnectMs,
   disconnectScore,
   reasonsMax,
   scoreHalfLifeMs,
@@ -23,7 +24,7 @@ export class Standing {
   readonly #buckets = new Map<string, TokenBucket>()
   #score = 0
   #scoredAtMs = 0
-  #bannedUntilMs = 0
+  #heldUntilMs = 0
 
   /** From 0 (nothing known against it) down to -100, by now. */
   score(nowMs: number): number {
@@ -37,8 +38,8 @@ export class Standing {
   refusedUntilMs(nowMs: number): number | undefined {
     const score = this.score(nowMs)
     const recoveredAtMs = score > disconnectScore ? 0 : nowMs + Math.log2(score / disconnectScore) * scoreHalfLifeMs
-    const until = Math.max(recoveredAtMs, this.#bannedUntilMs)
-    return until > nowMs || score <= disconnectScore ? until : undefined
+    const until = Math.max(recoveredAtMs, this.#heldUntilMs)
+    return until > nowMs ? until : undefined
   }
 
   /** @returns True when this offence is the one that gets the peer disconnected. */
@@ -46,7 +47,7 @@ export class Standing {
     const refusedBefore = this.refusedUntilMs(nowMs) !== undefined
     this.#score = Math.max(scoreMin, this.score(nowMs) - cost)
     this.#scoredAtMs = nowMs
-    if (this.#score <= banScore) this.#bannedUntilMs = Math.max(this.#bannedUntilMs, nowMs + banMs)
+    this.#heldUntilMs = Math.max(this.#heldUntilMs, nowMs + holdMsOf(this.#score))
     this.#note(code, nowMs)
     return !refusedBefore && this.refusedUntilMs(nowMs) !== undefined
   }
@@ -69,6 +70,11 @@ export class Standing {
     const [oldest] = this.#reasons.keys()
     if (this.#reasons.size > reasonsMax && oldest !== undefined) this.#reasons.delete(oldest)
   }
+}
+
+function holdMsOf(score: number): number {
+  if (score <= banScore) return banMs
+  return score <= disconnectScore ? disconnectMs : 0
 }
 
 /** Codes come as `bad-signature` or, from a protocol of its own, as `/souk/located-set/1:malformed`. */

@@ -2,8 +2,6 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { MemoryDatastore } from 'datastore-core'
 import type { Datastore } from 'interface-datastore'
-import { createRecordGate, type RecordGate } from '../../src/gate.ts'
-import type { Guard } from '../../src/guard/guard.ts'
 import { createNetwork, type Network, type NetworkEvents, type NetworkInit } from '../../src/network.ts'
 import { TestStore } from './store.ts'
 
@@ -19,20 +17,16 @@ export interface TestNodeInit extends Partial<NetworkInit> {
   readonly store?: TestStore
   readonly datastore?: Datastore
   readonly privateKey?: PrivateKey
-  readonly gate?: (guard: Guard) => RecordGate
 }
 
 /** A node on 127.0.0.1, on a port of its own, that carries `listings/el` and `people` of `main`. */
 export async function startNode(init: TestNodeInit = {}): Promise<TestNode> {
   const { store = new TestStore(), datastore = new MemoryDatastore(), ...rest } = init
   const privateKey = init.privateKey ?? (await generateKeyPair('Ed25519'))
-  const now = init.now ?? Date.now
   const network = await createNetwork(
-    { datastore, privateKey, gate: init.gate ?? ((guard) => createRecordGate({ store, guard }, { now })) },
-    { role: 'node', listen: ['/ip4/127.0.0.1/tcp/0'], ...rest }
+    { datastore, privateKey, records: store, sync: store },
+    { role: 'node', listen: ['/ip4/127.0.0.1/tcp/0'], carry: { main: ['listings/el', 'people'] }, ...rest }
   )
-  network.subscribe('main', 'listings/el')
-  network.subscribe('main', 'people')
   return { network, store, datastore, privateKey, [Symbol.asyncDispose]: () => network[Symbol.asyncDispose]() }
 }
 
@@ -56,6 +50,13 @@ export async function join(a: TestNode, b: TestNode): Promise<void> {
   const heard = [heardTopics(a), heardTopics(b)]
   await a.network.connect(addressOf(b))
   await Promise.all(heard)
+}
+
+/** As {@link join}, and waits until each has caught up with the other. */
+export async function settle(a: TestNode, b: TestNode): Promise<void> {
+  const caughtUp = [nextEvent(a.network, 'caught-up'), nextEvent(b.network, 'caught-up')]
+  await join(a, b)
+  await Promise.all(caughtUp)
 }
 
 export function addressOf({ network }: TestNode): string {

@@ -1,0 +1,275 @@
+import type { Libp2p, PeerId, Stream } from '@libp2p/interface'
+import type { Channel } from '@souk/records'
+import type { Unsubscribe } from '../events.ts'
+import type { RecordGate } from '../gate.ts'
+import type { Guard } from '../guard/guard.ts'
+import { type CatchUpReport, runSession, type SessionScope } from './client.ts'
+import { isOffence, SyncError } from './error.ts'
+import { encodeQuestion, type Scope } from './frames.ts'
+import {
+  busyRetries,
+  busyRetryMs,
+  frameTimeoutMs,
+  hintDelayMs,
+  hintPeersMax,
+  peersPerRound,
+  roundEveryMs,
+  syncProtocol
+} from './limits.ts'
+import { createLink, endStream } from './link.ts'
+import { createSyncServer } from './server.ts'
+import type { RecordReader, SyncSource } from './source.ts'
+
+/** Fetches what was published while this node was not listening, and serves it to others. */
+export interface CatchUp extends AsyncDisposable {
+  /**
+   * Asks one peer for everything that we lack.
+   *
+   * @throws {@link SyncError}
+   */
+  from(peer: PeerId, options?: { signal?: AbortSignal }): Promise<CatchUpReport>
+  /** Tells peers that there is something to fetch, now or as soon as there is a peer. */
+  announce(): void
+  /** Asks a few peers, in a moment: there are new channels to fill. */
+  askSoon(): void
+  /** Peers connected that speak catch-up. */
+  peers(): PeerId[]
+  onReport(listener: (report: CatchUpReport) => void): Unsubscribe
+}
+
+export interface CatchUpComponents {
+  readonly libp2p: Libp2p
+  readonly guard: Guard
+  readonly gate: RecordGate
+  readonly source: SyncSource
+  readonly records: RecordReader
+}
+
+export interface CatchUpInit {
+  /** Sessions served at once. */
+  readonly sessionsMax: number
+  /** What to fetch, by market. Asked each time, since subscriptions come and go. */
+  readonly scopes: () => ReadonlyMap<string, readonly Channel[]>
+}
+
+/** Starts serving; asks each peer that connects, and three every hour. */
+export async function createCatchUp(components: CatchUpComponents, init: CatchUpInit): Promise<CatchUp> {
+  const catchUp = new DefaultCatchUp(components, init)
+  await catchUp.start()
+  return catchUp
+}
+
+class DefaultCatchUp implements CatchUp {
+  readonly #components: CatchUpComponents
+  readonly #init: CatchUpInit
+  readonly #peers = new Map<string, PeerId>()
+  /** Peers waiting for their turn, and how they are to be asked. */
+  readonly #queue = new Map<string, Errand>()
+  readonly #listeners = new Set<(report: CatchUpReport) => void>()
+  readonly #stopping = new AbortController()
+  readonly #lane = createLane()
+  #topology: string | undefined
+  #round: NodeJS.Timeout | undefined
+  #asking: NodeJS.Timeout | undefined
+  #hint: NodeJS.Timeout | undefined
+  #hintFrom: PeerId | undefined
+  /** Something was published that nobody has heard of yet. */
+  #unheard = false
+  /** A first session is behind us: what comes now is news to others too. */
+  #caughtUp = false
+
+  constructor(components: CatchUpComponents, init: CatchUpInit) {
+    this.#components = components
+    this.#init = init
+  }
+
+  async start(): Promise<void> {
+    const { libp2p } = this.#components
+    const serve = createSyncServer(this.#components, {
+      sessionsMax: this.#init.sessionsMax,
+      onHint: (peer) => this.#enqueue(peer, { depth: 'news', tell: true })
+    })
+    await libp2p.handle(syncProtocol, serve, { maxInboundStreams: 4, maxOutboundStreams: 4 })
+    this.#topology = await libp2p.register(syncProtocol, {
+      onConnect: (peer) => this.#onPeer(peer),
+      onDisconnect: (peer) => void this.#peers.delete(peer.toString())
+    })
+    this.#round = setInterval(() => this.#askSome(), roundEveryMs * (0.9 + Math.random() * 0.2)).unref()
+  }
+
+  peers(): PeerId[] {
+    return [...this.#peers.values()]
+  }
+
+  onReport(listener: (report: CatchUpReport) => void): Unsubscribe {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  announce(): void {
+    this.#unheard = true
+    this.#hintSoon(undefined)
+  }
+
+  askSoon(): void {
+    this.#asking ??= setTimeout(() => {
+      this.#asking = undefined
+      this.#askSome()
+    }, hintDelayMs).unref()
+  }
+
+  async from(peer: PeerId, options: { signal?: AbortSignal } = {}): Promise<CatchUpReport> {
+    return this.#lane(() => this.#run(peer, 'all', options.signal))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#round)
+    clearTimeout(this.#asking)
+    clearTimeout(this.#hint)
+    this.#queue.clear()
+    this.#stopping.abort(new SyncError('broken', 'catch-up is being stopped'))
+    const { libp2p } = this.#components
+    if (this.#topology !== undefined) libp2p.unregister(this.#topology)
+    await libp2p.unhandle(syncProtocol)
+    await this.#lane(() => Promise.resolve())
+  }
+
+  #onPeer(peer: PeerId): void {
+    this.#peers.set(peer.toString(), peer)
+    this.#enqueue(peer, { depth: 'all', tell: this.#caughtUp })
+    if (this.#unheard) this.#hintSoon(undefined)
+  }
+
+  #askSome(): void {
+    for (const peer of shuffled(this.peers()).slice(0, peersPerRound))
+      this.#enqueue(peer, { depth: 'all', tell: false })
+  }
+
+  /** One peer at a time: the first brings what is missing, the next ones only what the first kept back. */
+  #enqueue(peer: PeerId, errand: Omit<Errand, 'peer' | 'attempt'>, attempt = 0): void {
+    const name = peer.toString()
+    const waiting = this.#queue.get(name)
+    this.#queue.set(name, {
+      peer,
+      attempt,
+      depth: errand.depth === 'all' || waiting?.depth === 'all' ? 'all' : 'news',
+      tell: errand.tell || waiting?.tell === true
+    })
+    if (waiting === undefined) void this.#lane(() => this.#runErrand(name))
+  }
+
+  async #runErrand(name: string): Promise<void> {
+    const errand = this.#queue.get(name)
+    this.#queue.delete(name)
+    if (errand === undefined || !this.#peers.has(name)) return
+    try {
+      const { stored } = await this.#run(errand.peer, errand.depth)
+      if (stored > 0 && errand.tell) this.#hintSoon(errand.peer)
+      this.#caughtUp = true
+    } catch (error) {
+      if (isBusy(error) && errand.attempt < busyRetries) this.#retryLater(errand)
+    }
+  }
+
+  #retryLater(errand: Errand): void {
+    const delayMs = busyRetryMs * (0.5 + Math.random())
+    setTimeout(() => {
+      if (!this.#stopping.signal.aborted) this.#enqueue(errand.peer, errand, errand.attempt + 1)
+    }, delayMs).unref()
+  }
+
+  async #run(peer: PeerId, depth: SessionScope['depth'], asked?: AbortSignal): Promise<CatchUpReport> {
+    const { guard } = this.#components
+    const signal = asked ? AbortSignal.any([asked, this.#stopping.signal]) : this.#stopping.signal
+    try {
+      const stream = await this.#open(peer, signal)
+      const report = await runSession(this.#components, stream, { peer, scopes: this.#scopes(), depth }, { signal })
+      for (const listener of this.#listeners) listener(report)
+      return report
+    } catch (error) {
+      if (error instanceof SyncError && isOffence(error)) guard.punish(peer, `${syncProtocol}:${error.code}`)
+      throw error
+    }
+  }
+
+  async #open(peer: PeerId, signal: AbortSignal): Promise<Stream> {
+    try {
+      const timeout = AbortSignal.timeout(frameTimeoutMs)
+      return await this.#components.libp2p.dialProtocol(peer, syncProtocol, {
+        signal: AbortSignal.any([signal, timeout])
+      })
+    } catch (cause) {
+      throw new SyncError('broken', `no stream for catch-up: ${(cause as Error).message}`, { cause })
+    }
+  }
+
+  #scopes(): Scope[] {
+    return Array.from(this.#init.scopes(), ([market, channels]) => ({ market, channels }))
+  }
+
+  /** Gathers what happens within a moment into one hint, to everybody but the one that it came from. */
+  #hintSoon(from: PeerId | undefined): void {
+    if (this.#hint !== undefined) {
+      if (from?.toString() !== this.#hintFrom?.toString()) this.#hintFrom = undefined
+      return
+    }
+    this.#hintFrom = from
+    this.#hint = setTimeout(() => {
+      this.#hint = undefined
+      void this.#hintPeers()
+    }, hintDelayMs).unref()
+  }
+
+  async #hintPeers(): Promise<void> {
+    const others = this.peers().filter((peer) => this.#hintFrom?.equals(peer) !== true)
+    const told = await Promise.allSettled(
+      shuffled(others)
+        .slice(0, hintPeersMax)
+        .map((peer) => this.#sendHint(peer))
+    )
+    if (told.some(({ status }) => status === 'fulfilled')) this.#unheard = false
+  }
+
+  async #sendHint(peer: PeerId): Promise<void> {
+    const { signal } = this.#stopping
+    const stream = await this.#open(peer, signal)
+    try {
+      await createLink(stream, signal).write(encodeQuestion({ kind: 'hint' }))
+      await endStream(stream)
+    } catch (error) {
+      stream.abort(error as Error)
+      throw error
+    }
+  }
+}
+
+interface Errand {
+  readonly peer: PeerId
+  readonly depth: SessionScope['depth']
+  /** Tell other peers when there was something new. */
+  readonly tell: boolean
+  readonly attempt: number
+}
+
+function isBusy(error: unknown): boolean {
+  return (
+    error instanceof SyncError && (error.code === 'busy' || error.code === 'over-budget' || error.code === 'broken')
+  )
+}
+
+/** Runs tasks one after the other, also after one has failed. */
+function createLane(): <T>(task: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (task) => {
+    const next = last.then(task, task)
+    last = next.catch(() => {})
+    return next
+  }
+}
+
+function shuffled<T>(list: readonly T[]): T[] {
+  return list
+    .map((value) => ({ value, at: Math.random() }))
+    .toSorted((a, b) => a.at - b.at)
+    .map(({ value }) => value)
+}

@@ -1,0 +1,68 @@
+/** The protocol of catch-up; docs/protocol/catch-up.md. */
+export const syncProtocol = '/souk/sync/1'
+
+/** One frame, either way. */
+export const frameBytesMax = 1 << 20
+
+/** What a frame has besides a reconciliation message: op, names, day. */
+export const frameHeaderBytesMax = 1024
+
+/** Records in one answer: what one read brings, and what verification does in about 20 ms. */
+export const answerBytesMax = 256 * 1024
+
+/** Ids in one request for records. */
+export const wantedPerRequestMax = 256
+
+/** Requests for records under way at once: hides a round trip without piling up more than a MiB unread. */
+export const requestsAhead = 4
+
+/** Answers in verification or on their way to the disk while the next ones come in. */
+export const writesAhead = 2
+
+/** Channels in one request. */
+export const channelsMax = 128
+
+/** Partitions in one answer: 100 channels over 730 days would not fit a frame; this does. */
+export const partitionsMax = 30_000
+
+/** Partitions that one session reconciles at once. */
+export const reconcilersMax = 64
+
+/** Expected bytes of answers to reconciliations under way at once; the stream's buffer takes 4 MiB. */
+export const reconcileBytesAhead = 2 << 20
+
+/** Sessions that a node serves at once, and one peer's share of them: each holds reconcilers and a buffer. */
+export const sessionsMax = { node: 4, relay: 32 } as const
+export const sessionsPerPeerMax = 1
+
+/** Ids that one session may make us look up. A market of 200,000 live listings in one go. */
+export const idsPerSessionMax = 200_000
+
+/** Pages of a change log followed before the sets are compared instead. */
+export const changePagesMax = 20
+
+/** How long either side waits for the other's next frame. */
+export const frameTimeoutMs = 15_000
+
+/** How long the other side has to end a stream that we have ended. */
+export const endGraceMs = 2000
+
+/** How long a session may take in all. What it brought stays; the next one goes on from there. */
+export const sessionMsMax = 3 * 60_000
+
+/** A peer that lists at least so many records and serves none of them lists what it does not have. */
+export const withheldMin = 16
+
+/** Every so often three peers are asked, whatever happened in between. */
+export const roundEveryMs = 3_600_000
+export const peersPerRound = 3
+
+/** A peer that is busy is asked again after about this long, so many times. */
+export const busyRetryMs = 5000
+export const busyRetries = 5
+
+/** Hints wait so long for others to join them. */
+export const hintDelayMs = 50
+
+/** Peers told of news that gossip does not carry. They tell theirs. */
+export const hintPeersMax = 8

@@ -1,0 +1,229 @@
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { MultiaddrConnection, PeerId } from '@libp2p/interface'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { addressGroups, isLoopback } from '../src/guard/address.ts'
+import { TokenBucket } from '../src/guard/bucket.ts'
+import { createGuard, type GuardInit } from '../src/guard/guard.ts'
+import { addressOf, join, nextEvent, startNode } from './support/net.ts'
+
+describe('a token bucket', () => {
+  it('never gives more than its burst and what has come in since', () => {
+    const steps = fc.array(fc.record({ waitMs: fc.nat(2000), cost: fc.integer({ min: 1, max: 30 }) }), {
+      maxLength: 60
+    })
+    fc.assert(
+      fc.property(steps, (list) => {
+        const bucket = new TokenBucket({ perSecond: 10, burst: 20 }, 0)
+        let [nowMs, given] = [0, 0]
+        for (const { waitMs, cost } of list) {
+          nowMs += waitMs
+          if (bucket.take(cost, nowMs)) given += cost
+          expect(given).toBeLessThanOrEqual(20 + nowMs / 100 + 1e-6)
+        }
+      })
+    )
+  })
+
+  it('says how long to wait, and keeps to it', () => {
+    const bucket = new TokenBucket({ perSecond: 10, burst: 20 }, 0)
+    expect(bucket.take(20, 0)).toBe(true)
+    const waitMs = bucket.waitMs(5, 0)
+    expect(waitMs).toBe(500)
+    expect(bucket.take(5, waitMs - 1)).toBe(false)
+    expect(bucket.take(5, waitMs)).toBe(true)
+    expect(bucket.waitMs(21, waitMs)).toBe(Infinity)
+  })
+
+  it('does not fill when the clock goes back', () => {
+    const bucket = new TokenBucket({ perSecond: 10, burst: 1 }, 10_000)
+    expect(bucket.take(1, 10_000)).toBe(true)
+    expect(bucket.take(1, 0)).toBe(false)
+  })
+})
+
+describe('a score', () => {
+  it('halves in ten minutes; the peer is refused below -20 for a minute at least, below -50 for half an hour', async () => {
+    const { guard, peer, clock } = await setUp()
+    guard.punish(peer, 'bad-signature')
+    expect(guard.score(peer)).toBe(-10)
+    clock.nowMs += 600_000
+    expect(guard.score(peer)).toBeCloseTo(-5)
+    expect(guard.refuses(peer)).toBe(false)
+    guard.punish(peer, 'bad-signature')
+    guard.punish(peer, 'bad-signature')
+    expect(guard.refuses(peer)).toBe(true)
+    clock.nowMs += 600_000
+    expect(guard.refuses(peer)).toBe(false)
+    for (let i = 0; i < 5; i++) guard.punish(peer, 'bad-signature')
+    clock.nowMs += 29 * 60_000
+    expect(guard.refuses(peer)).toBe(true)
+    clock.nowMs += 2 * 60_000
+    expect(guard.refuses(peer)).toBe(false)
+  })
+
+  it('is refused for a minute even when it only just fell to -20', async () => {
+    const { guard, peer, clock } = await setUp()
+    guard.punish(peer, 'bad-signature')
+    guard.punish(peer, 'bad-signature')
+    clock.nowMs += 59_000
+    expect(guard.refuses(peer)).toBe(true)
+    clock.nowMs += 2000
+    expect(guard.refuses(peer)).toBe(false)
+  })
+
+  it('says why, the worst first, and counts repetitions; codes of protocols cost what their last part costs', async () => {
+    const { guard, peer } = await setUp()
+    const other = await newPeer()
+    guard.punish(other, 'expired')
+    guard.punish(peer, '/souk/located-set/1:bad-signature')
+    guard.punish(peer, 'not-canonical')
+    guard.punish(peer, 'not-canonical')
+    expect(guard.report()).toMatchObject([
+      {
+        peer: peer.toString(),
+        score: -20,
+        reasons: expect.arrayContaining([expect.objectContaining({ code: 'not-canonical', times: 2 })])
+      },
+      { peer: other.toString(), score: -1, bannedUntilMs: undefined }
+    ])
+  })
+
+  it('never counts against peers that are allowed, and always against those denied', async () => {
+    const [friend, foe] = [await newPeer(), await newPeer()]
+    const { guard } = await setUp({ allow: [friend.toString()], deny: [foe.toString()] })
+    for (let i = 0; i < 10; i++) guard.punish(friend, 'bad-signature')
+    expect(guard.refuses(friend)).toBe(false)
+    expect(guard.refuses(foe)).toBe(true)
+  })
+
+  it('keeps refusing a peer while thousands of new identities come by', async () => {
+    const { guard, peer } = await setUp()
+    for (let i = 0; i < 10; i++) guard.punish(peer, 'bad-signature')
+    for (let i = 0; i < 5000; i++) guard.allow({ toString: () => `peer-${i}` } as PeerId, 'x')
+    expect(guard.refuses(peer)).toBe(true)
+  })
+})
+
+describe('addresses', () => {
+  it.each([
+    ['/ip4/192.0.2.7/tcp/4001', '192.0.2.7', '192.0.2'],
+    ['/ip6/2001:db8:1:2::7/tcp/4001', '2001:db8:1:2:0:0:0:7', '2001:db8:1'],
+    ['/ip6/::ffff:192.0.2.7/tcp/4001', '192.0.2.7', '192.0.2']
+  ])('groups %s by host and block', (address, host, block) => {
+    expect(addressGroups(multiaddr(address))).toEqual({ host, block })
+  })
+
+  it('knows loopback, and leaves relayed and in-memory connections to their carriers', () => {
+    expect(isLoopback(addressGroups(multiaddr('/ip4/127.0.0.1/tcp/1'))!)).toBe(true)
+    expect(isLoopback(addressGroups(multiaddr('/ip6/::1/tcp/1'))!)).toBe(true)
+    expect(addressGroups(multiaddr('/memory/x'))).toBeUndefined()
+    expect(addressGroups(multiaddr('/ip4/192.0.2.7/tcp/1/p2p-circuit'))).toBeUndefined()
+  })
+
+  it('admits so many connections of one address, and of one block, until some close', async () => {
+    const { guard } = await setUp({ connectionsPerHostMax: 2, connectionsPerBlockMax: 3 })
+    const first = connectionFrom('192.0.2.7')
+    const deny = (connection: FakeConnection): boolean => guard.gater.denyInboundConnection?.(connection.as) === true
+    expect([first, connectionFrom('192.0.2.7'), connectionFrom('192.0.2.7')].map(deny)).toEqual([false, false, true])
+    expect([connectionFrom('192.0.2.8'), connectionFrom('192.0.2.9')].map(deny)).toEqual([false, true])
+    expect(deny(connectionFrom('192.0.3.1'))).toBe(false)
+    first.close()
+    expect(deny(connectionFrom('192.0.2.7'))).toBe(false)
+    expect(Array.from({ length: 10 }, () => connectionFrom('127.0.0.1')).map(deny)).not.toContain(true)
+  })
+
+  it('turns away what one address opens beyond its share, over real sockets', async () => {
+    await using victim = await startNode({ guard: { limitLoopback: true, connectionsPerHostMax: 2 } })
+    await using a = await startNode()
+    await using b = await startNode()
+    await using c = await startNode()
+    await a.network.connect(addressOf(victim))
+    await b.network.connect(addressOf(victim))
+    await expect(c.network.connect(addressOf(victim))).rejects.toMatchObject({ code: 'unreachable' })
+    expect(victim.network.peers()).toHaveLength(2)
+  })
+})
+
+describe('a flood', () => {
+  it.each([
+    ['of garbage on the gossip stream', '/meshsub/1.2.0', new Uint8Array(64 * 1024).fill(0xff)],
+    ['of bytes on a protocol of small questions', '/souk/sync/1', new Uint8Array(64 * 1024)]
+  ])('%s is cut by its bytes', async (_name, protocol, chunk) => {
+    await using victim = await startNode()
+    await using attacker = await startNode()
+    await join(attacker, victim)
+    const gone = nextEvent(victim.network, 'peer-disconnected')
+    const over = nextEvent(attacker.network, 'peer-disconnected')
+    await flood(attacker, victim.network.peerId, { protocol, chunk, until: over })
+    await gone
+    expect(victim.network.guard.refuses(attacker.network.peerId)).toBe(true)
+  })
+
+  it('of valid records beyond the budget is cut, and what came within it is kept', async () => {
+    await using victim = await startNode({ guard: { budgets: { gossip: { perSecond: 1, burst: 50 } } } })
+    await using attacker = await startNode()
+    await join(attacker, victim)
+    const gone = nextEvent(victim.network, 'peer-disconnected')
+    for (const record of await manyListings(200)) {
+      await attacker.network.libp2p.services.pubsub.publish('/souk/1/main/listings/el', record)
+    }
+    await gone
+    expect(victim.store.records.size).toBeGreaterThanOrEqual(50)
+    expect(victim.store.records.size).toBeLessThan(60)
+    expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-messages')
+  })
+})
+
+async function setUp(init: Partial<GuardInit> = {}) {
+  const clock = { nowMs: 1_000_000 }
+  return { clock, guard: createGuard({ now: () => clock.nowMs, ...init }), peer: await newPeer() }
+}
+
+async function newPeer(): Promise<PeerId> {
+  return peerIdFromPrivateKey(await generateKeyPair('Ed25519'))
+}
+
+interface FakeConnection {
+  readonly as: MultiaddrConnection
+  close(): void
+}
+
+/** The two things that a gater looks at. */
+function connectionFrom(host: string): FakeConnection {
+  const events = new EventTarget()
+  const connection = Object.assign(events, { remoteAddr: multiaddr(`/ip4/${host}/tcp/1`) })
+  return {
+    as: connection as unknown as MultiaddrConnection,
+    close: () => void events.dispatchEvent(new Event('close'))
+  }
+}
+
+async function manyListings(count: number): Promise<Uint8Array[]> {
+  const { newSigner, sealListing } = await import('./support/records.ts')
+  const author = newSigner()
+  return Array.from({ length: count }, (_, number) => sealListing(author, { number }).bytes)
+}
+
+/** Sends one chunk after the other, on new streams when one is reset, until it is cut off. */
+async function flood(
+  { network }: Awaited<ReturnType<typeof startNode>>,
+  target: PeerId,
+  { protocol, chunk, until }: { protocol: string; chunk: Uint8Array; until: Promise<unknown> }
+): Promise<void> {
+  const state = { over: false }
+  void until.then(() => (state.over = true))
+  while (!state.over) {
+    try {
+      const stream = await network.libp2p.dialProtocol(target, protocol)
+      while (!state.over && stream.status === 'open') {
+        if (!stream.send(chunk)) await stream.onDrain({ signal: AbortSignal.timeout(200) }).catch(() => {})
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    } catch {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+}
