@@ -147,9 +147,6 @@ describe.each(Object.keys(choices) as ChoiceName[])('%s', (choice) => {
   let graph: Graph
   beforeAll(() => {
     graph = explore(choice)
-    process.stderr.write(
-      choice + ' ' + graph.size + ' ' + [...graph.values()].reduce((n, x) => n + x.edges.length, 0) + '\n'
-    )
   }, 120_000)
 
   const storiesOf = (test: (node: Node) => boolean): readonly string[] => [...graph.values()].filter(test).map(storyOf)
