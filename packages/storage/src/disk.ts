@@ -48,12 +48,14 @@ class GuardedDisk implements Disk {
   readonly #events = new Emitter<{ state: DiskState }>()
   #state: DiskState = 'ok'
   #timer: NodeJS.Timeout | undefined
-  #reserving: Promise<unknown>
+  /** Settles, with the error if there was one, when the reserve has been written. */
+  readonly #reserving: Promise<unknown>
   #reopening: Promise<void> | undefined
 
   constructor(init: DiskInit) {
     this.#init = init
-    this.#reserving = this.#reserve().catch((error: unknown) => this.#onReserveFailed(error))
+    this.#reserving = this.#reserve().catch((error: unknown) => error)
+    void this.#reserving.then((error) => this.#onReserveFailed(error))
   }
 
   get state(): DiskState {
@@ -84,6 +86,7 @@ class GuardedDisk implements Disk {
     try {
       await this.#reserve()
       await this.#reopen()
+      await this.#init.level.put('probe', '', { sync: true } as object)
     } catch {
       await this.#dropReserve()
       return false
@@ -105,6 +108,7 @@ class GuardedDisk implements Disk {
   }
 
   async #enterReadOnly(): Promise<void> {
+    await this.#reserving
     await this.#dropReserve()
     await this.#reopen().catch(() => undefined)
     if (this.#state === 'read-only') return

@@ -16,7 +16,7 @@ import { openPartitionBook } from './partition-book.ts'
 import { createRecordStore, type RecordStore } from './records.ts'
 import { openSchema } from './schema.ts'
 import { createWorkerEngine, type SearchEngine } from './search/engine.ts'
-import { type Search, startSearch } from './search/search.ts'
+import { searchOff, type Search, startSearch } from './search/search.ts'
 import { createRefusedDigests, createSyncSource, type SyncSource } from './sync.ts'
 import { jsonSublevel, type LevelDatabase, openTables, type StorageOp, type Sublevel, type Tables } from './tables.ts'
 
@@ -29,8 +29,8 @@ export interface StorageInit {
   /** Milliseconds since 1970. */
   readonly now: () => number
   readonly limits?: Partial<StorageLimits>
-  /** SQLite in a thread when left out. */
-  readonly search?: SearchEngine
+  /** SQLite in a thread when left out. `off` for a relay, or one of a thousand simulated nodes. */
+  readonly search?: SearchEngine | 'off'
 }
 
 /** What changes in the store as a whole. */
@@ -51,6 +51,8 @@ export interface Storage extends AsyncDisposable {
   readonly inbox: Inbox
   /** `read-only` while the disk is full. */
   readonly state: DiskState
+  /** Tries to leave `read-only` now, not at the next of the regular tries; true when there is space. */
+  recover(): Promise<boolean>
   /** Resolves with the check that every start makes. */
   readonly checked: Promise<CheckReport>
   /** Looks for silent damage. @param options.deep - Reads and hashes every record. */
@@ -142,7 +144,6 @@ async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts
     now,
     onRefused
   })
-  const engine = init.search ?? createWorkerEngine(searchPathOf(init))
   return {
     level,
     closesLevel: init.level === undefined,
@@ -151,7 +152,7 @@ async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts
     tables,
     sublevels,
     records,
-    search: startSearch({ engine, records, tables, epoch, now }),
+    search: init.search === 'off' ? searchOff() : startSearch({ engine: engineOf(init), records, tables, epoch, now }),
     sync: createSyncSource({ tables, disk, epoch, partitions, sequences, refused, now }),
     orders: createOrderStore({ tables, disk, outbox, inbox, now }),
     outbox,
@@ -190,6 +191,10 @@ class LevelStorage implements Storage {
 
   get state(): DiskState {
     return this.#parts.disk.state
+  }
+
+  recover(): Promise<boolean> {
+    return this.#parts.disk.recover()
   }
 
   async check(options: { deep: boolean; signal?: AbortSignal }): Promise<CheckReport> {
@@ -249,8 +254,9 @@ function reserveOf({ directory }: StorageInit): { path: string; bytes: number } 
   return directory === undefined ? undefined : { path: join(directory, 'reserve'), bytes: reserveBytes }
 }
 
-function searchPathOf({ directory }: StorageInit): string {
-  return directory === undefined ? ':memory:' : join(directory, 'search.sqlite')
+function engineOf({ directory, search }: StorageInit): SearchEngine {
+  if (search !== undefined && search !== 'off') return search
+  return createWorkerEngine(directory === undefined ? ':memory:' : join(directory, 'search.sqlite'))
 }
 
 async function openAll(sublevels: Iterable<LevelDatabase>): Promise<void> {

@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { type AnyRecord, recordDigest, reopenRecord, encodeCanonical } from '@souk/records'
 import { Level } from 'level'
 import { createStorage } from '../src/index.ts'
-import { hash, nowMs } from './fixtures.ts'
+import { hash, nowMs } from '../src/compliance/samples.ts'
 
 const total = Number(process.argv[2] ?? 20_000)
 const batch = 200

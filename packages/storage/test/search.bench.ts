@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type AnyRecord, encodeCanonical, reopenRecord } from '@souk/records'
 import { createStorage, type SearchQuery } from '../src/index.ts'
-import { dayMs, hash, nowMs } from './fixtures.ts'
+import { dayMs, hash, nowMs } from '../src/compliance/samples.ts'
 
 const total = Number(process.argv[2] ?? 20_000)
 const words = makeWords(20_000)

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createStorage, type SearchQuery, type Storage } from '../src/index.ts'
-import { author, listing, type ListingFacts, nowMs, temporaryDirectory, tombstone } from './fixtures.ts'
+import { author, listing, type ListingFacts, nowMs, tombstone } from '../src/compliance/samples.ts'
+import { temporaryDirectory } from './fixtures.ts'
 
 const facts: (ListingFacts & { key: string; title: string })[] = [
   {

@@ -81,6 +81,7 @@ class WorkerEngine implements SearchEngine {
     if (worker === undefined) return Promise.reject(failed('the search thread is not running'))
     const id = ++this.#lastId
     const reply = this.#expect<T>(id)
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
     worker.postMessage(callOf(id))
     return reply
   }

@@ -36,6 +36,13 @@ export function startSearch(init: SearchInit): Search & { close(): Promise<void>
   return new FedSearch(init)
 }
 
+/** Of a store that was opened without search: it finds nothing and says why. */
+export function searchOff(): Search & { close(): Promise<void> } {
+  const refuse = (): Promise<never> =>
+    Promise.reject(new StorageError('search-failed', 'this store was opened without search'))
+  return { query: refuse, caughtUp: refuse, indexedSequence: 0, close: () => Promise.resolve() }
+}
+
 interface Waiter {
   readonly sequence: number
   readonly resolve: () => void

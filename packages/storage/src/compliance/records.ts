@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict'
+import { type AnyRecord, compareForSlot, kindLimits } from '@souk/records'
+import { slotsPerLive } from '../limits.ts'
+import { type StoreFactory, type TestRunner, withStore } from './runner.ts'
+import { author, dayMs, feedback, listing, nowMs, tombstone } from './samples.ts'
+
+const ana = author(1)
+const bo = author(2)
+
+/** What a store owes records. */
+export function recordTests({ describe, test }: TestRunner, factory: StoreFactory): void {
+  describe('records', () => {
+    test('a record that was stored is there, after opening again too', () =>
+      withStore(factory, async ({ store, reopen }) => {
+        const record = listing(ana)
+        assert.deepEqual(await store.records.put(record), ['stored'])
+        const again = await reopen()
+        assert.deepEqual(await again.records.get(record.id), record)
+        assert.deepEqual(await again.records.getBytes([record.id, listing(bo).id]), [record.bytes, undefined])
+        assert.deepEqual(await again.records.put(record), ['known'])
+        assert.equal(again.records.count(), 1)
+        assert.equal(again.records.bytes(), record.bytes.length)
+      }))
+
+    test('the higher seq stands, in whatever order they come', () =>
+      withStore(factory, async ({ store }) => {
+        const [old, young] = [listing(ana, { seq: 1 }), listing(ana, { seq: 2 })]
+        assert.deepEqual(await store.records.put([young, old]), ['stored', 'stale'])
+        assert.equal((await store.records.head(old))?.id, young.id)
+        assert.deepEqual(await store.records.put(old), ['stale'])
+      }))
+
+    test('of one seq the lower id stands', () =>
+      withStore(factory, async ({ store }) => {
+        const pair: AnyRecord[] = [listing(ana, { title: 'One' }), listing(ana, { title: 'Two' })].toSorted(
+          compareForSlot
+        )
+        const [winner, loser] = pair as [AnyRecord, AnyRecord]
+        assert.deepEqual(await store.records.put(loser), ['stored'])
+        assert.deepEqual(await store.records.put(winner), ['stored'])
+        assert.equal((await store.records.head(winner))?.id, winner.id)
+        assert.equal(await store.records.get(loser.id), undefined)
+      }))
+
+    test('a tombstone deletes, keeps its slot and goes when its time has come', () =>
+      withStore(factory, async ({ store, clock }) => {
+        const record = listing(ana)
+        const gone = tombstone(ana, record)
+        await store.records.put(record)
+        assert.deepEqual(await store.records.put(gone), ['stored'])
+        assert.deepEqual(await store.records.list({ kind: 'listing' }), [])
+        assert.deepEqual(await store.records.put(record), ['stale'])
+        assert.equal((await store.records.head(record))?.content, null)
+        clock.nowMs = record.expiresAtMs
+        assert.equal(await store.records.sweep(clock.nowMs), 1)
+        assert.equal(await store.records.head(record), undefined)
+        assert.equal(store.records.count(), 0)
+      }))
+
+    test('what was superseded does not come back when its successor expires first', () =>
+      withStore(factory, async ({ store, clock }) => {
+        const long = listing(ana, { seq: 1, expiresAtMs: nowMs + 20 * dayMs })
+        const short = listing(ana, { seq: 2, expiresAtMs: nowMs + dayMs })
+        await store.records.put(long)
+        await store.records.put(short)
+        clock.nowMs = nowMs + 2 * dayMs
+        await store.records.sweep(clock.nowMs)
+        assert.deepEqual(await store.records.put(long), ['stale'])
+      }))
+
+    test('what has expired is not taken', () =>
+      withStore(factory, async ({ store, clock }) => {
+        const record = listing(ana, { expiresAtMs: nowMs + dayMs })
+        clock.nowMs = nowMs + dayMs
+        assert.deepEqual(await store.records.put(record), ['stale'])
+        assert.equal(store.records.count(), 0)
+      }))
+
+    test('an immutable slot keeps the two that were made first, as evidence', () =>
+      withStore(factory, async ({ store }) => {
+        const [first, second, third] = [0, 1, 2].map((n) => feedback(ana, bo, { stars: n + 1, createdAtMs: nowMs + n }))
+        assert(first && second && third)
+        assert.deepEqual(await store.records.put(second), ['stored'])
+        assert.deepEqual(await store.records.put(third), ['conflict-kept'])
+        assert.deepEqual(await store.records.put(first), ['conflict-kept'])
+        assert.deepEqual(await store.records.put(third), ['stale'])
+        assert.deepEqual(await store.records.put(second), ['known'])
+        assert.deepEqual(ids(await store.records.conflicts(first)), ids([first, second]))
+        assert.deepEqual(ids(await store.records.feedbackOn(bo.publicKey)), [first.id])
+        assert.deepEqual(ids(await store.records.feedbackBy(ana.publicKey)), [first.id])
+      }))
+
+    test('a later one than both is refused, and not asked for again', () =>
+      withStore(factory, async ({ store }) => {
+        const all = [0, 1, 2].map((n) => feedback(ana, bo, { stars: n + 1, createdAtMs: nowMs + n }))
+        assert.deepEqual(await store.records.put(all), ['stored', 'conflict-kept', 'conflict-full'])
+      }))
+
+    test('a stranger has a quota, a trusted author a larger one, the user none', () =>
+      withStore(factory, async ({ store }) => {
+        const max = kindLimits.listing.liveUnknownMax
+        const many = listings(max + 2)
+        const outcomes = await store.records.put(many)
+        assert.deepEqual(outcomes, [...Array(max).fill('stored'), 'over-quota', 'over-quota'])
+        assert.deepEqual(await store.records.put(many[max] as AnyRecord, { trusted: () => true }), ['stored'])
+        assert.deepEqual(await store.records.put(many[max + 1] as AnyRecord, { own: true }), ['stored'])
+      }))
+
+    test('deleting frees a place in the quota, within bounds', () =>
+      withStore(factory, async ({ store }) => {
+        const max = kindLimits.listing.liveUnknownMax
+        const many = listings(max * slotsPerLive + 1)
+        let stored = 0
+        for (const record of many) {
+          const [outcome] = await store.records.put(record)
+          if (outcome !== 'stored') break
+          stored++
+          await store.records.put(tombstone(ana, record))
+        }
+        assert.equal(stored, max * slotsPerLive)
+      }))
+
+    test('what expires frees its place', () =>
+      withStore(factory, async ({ store, clock, reopen }) => {
+        const max = kindLimits.listing.liveUnknownMax
+        await store.records.put(listings(max))
+        clock.nowMs = nowMs + 31 * dayMs
+        await store.records.sweep(clock.nowMs)
+        const again = await reopen()
+        const fresh = listing(ana, { key: 'el.fresh001', createdAtMs: clock.nowMs })
+        assert.deepEqual(await again.records.put(fresh), ['stored'])
+      }))
+
+    test('a full store lets the least trusted go first, then those of least work', () =>
+      withStore(
+        factory,
+        async ({ store }) => {
+          const worked = listing(author(11), { workBits: 4 })
+          const trusted = listing(author(12))
+          await store.records.put([worked, listing(author(13)), listing(author(14))])
+          await store.records.put(trusted, { trusted: () => true })
+          assert.deepEqual(await store.records.put(listing(author(15), { workBits: 6 })), ['stored'])
+          assert.deepEqual(await store.records.put(listing(author(16)), { trusted: () => true }), ['stored'])
+          // Left: two trusted ones, the two with work. A stranger without work is worth least.
+          assert.deepEqual(await store.records.put(listing(author(17))), ['over-quota'])
+          assert.ok(await store.records.get(worked.id))
+          assert.deepEqual(await store.records.put(listing(author(18)), { own: true }), ['stored'])
+          assert.equal(store.records.count(), 5)
+        },
+        { recordsMax: 4 }
+      ))
+
+    test('lists are newest first, in pages, of a kind, an author, a category, a market', () =>
+      withStore(factory, async ({ store }) => {
+        const facts = [
+          { key: 'el.00000001', createdAtMs: nowMs - 3 },
+          { key: 'fr.00000002', createdAtMs: nowMs - 1 },
+          { key: 'el.00000003', createdAtMs: nowMs - 2, market: 'small' }
+        ]
+        const [first, second, third] = facts.map((fact) => listing(ana, fact)) as [AnyRecord, AnyRecord, AnyRecord]
+        const other = listing(bo, { key: 'el.00000004', createdAtMs: nowMs - 9 })
+        await store.records.put([first, second, third, other])
+        const list = async (query: object): Promise<string[]> =>
+          ids(await store.records.list({ kind: 'listing', ...query }))
+        assert.deepEqual(await list({}), ids([second, third, first, other]))
+        assert.deepEqual(await list({ author: ana.publicKey }), ids([second, third, first]))
+        assert.deepEqual(await list({ category: 'el' }), ids([third, first, other]))
+        assert.deepEqual(await list({ market: 'small' }), ids([third]))
+        assert.deepEqual(await list({ limit: 2 }), ids([second, third]))
+        assert.deepEqual(await list({ limit: 2, after: third }), ids([first, other]))
+      }))
+
+    test('tells of changes in order, those that are there and those that come', () =>
+      withStore(factory, async ({ store }) => {
+        const [first, second] = [listing(ana, { seq: 1 }), listing(ana, { seq: 2 })]
+        await store.records.put(first)
+        const ended = new AbortController()
+        const seen: string[] = []
+        const reading = (async () => {
+          for await (const { type } of store.records.changes({ after: 0, signal: ended.signal })) {
+            seen.push(type)
+            if (seen.length === 1) await store.records.put(second)
+            if (seen.length === 3) ended.abort()
+          }
+        })()
+        await reading
+        assert.deepEqual(seen, ['stored', 'removed', 'stored'])
+        const log = await store.records.changesSince(0)
+        assert.deepEqual(
+          log.map(({ type }) => type),
+          ['removed', 'stored']
+        )
+        assert.equal(log.at(-1)?.sequence, store.records.lastSequence)
+      }))
+
+    test('numbers of changes go on after opening again', () =>
+      withStore(factory, async ({ store, reopen }) => {
+        await store.records.put(listing(ana))
+        const before = store.records.lastSequence
+        const again = await reopen()
+        assert.equal(again.records.lastSequence, before)
+        await again.records.put(listing(bo))
+        assert.ok(again.records.lastSequence > before)
+      }))
+
+    test('tells listeners when it is durable', () =>
+      withStore(factory, async ({ store }) => {
+        const [first, second] = [listing(ana, { seq: 1 }), listing(ana, { seq: 2 })]
+        const heard: string[] = []
+        store.records.on('stored', (stored) => heard.push(...stored.map(({ record }) => `+${record.seq}`)))
+        const off = store.records.on('removed', (removed) =>
+          heard.push(...removed.map(({ record, reason }) => `-${record.seq} ${reason}`))
+        )
+        await store.records.put(first)
+        await store.records.put(second)
+        off()
+        await store.records.put(tombstone(ana, second))
+        assert.deepEqual(heard, ['+1', '+2', '-1 superseded', '+3'])
+      }))
+
+    test('many puts at once end as one after the other would', () =>
+      withStore(factory, async ({ store }) => {
+        const all = [1, 2, 3, 4, 5].flatMap((seq) => [listing(ana, { seq }), listing(bo, { seq })])
+        await Promise.all(all.map((record) => store.records.put(record)))
+        assert.equal((await store.records.head(listing(ana)))?.seq, 5)
+        assert.equal((await store.records.head(listing(bo)))?.seq, 5)
+        assert.equal(store.records.count(), 2)
+      }))
+  })
+}
+
+function listings(count: number): AnyRecord[] {
+  return Array.from({ length: count }, (_, n) => listing(ana, { key: `el.${String(n).padStart(8, '0')}` }))
+}
+
+function ids(records: readonly AnyRecord[]): string[] {
+  return records.map(({ id }) => id)
+}

@@ -1,0 +1,107 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MemoryLevel } from 'memory-level'
+import { describe, expect, test } from 'vitest'
+import { author, listing, nowMs } from '../src/compliance/samples.ts'
+import { createDisk, type DiskState } from '../src/disk.ts'
+import { createStorage } from '../src/index.ts'
+import { reserveBytes } from '../src/limits.ts'
+import { jsonSublevel, type LevelDatabase } from '../src/tables.ts'
+import { temporaryDirectory } from './fixtures.ts'
+
+/** A database on a disk that can be full: like Level, a failed write makes it refuse all until it is opened again. */
+class FullLevel extends MemoryLevel {
+  isFull = false
+  #isBroken = false
+
+  // The underscored methods are what implementations provide; the types list only what callers use.
+
+  async _batch(...given: unknown[]): Promise<void> {
+    this.#write()
+    // @ts-expect-error See above.
+    return super._batch(...given)
+  }
+
+  async _put(...given: unknown[]): Promise<void> {
+    this.#write()
+    // @ts-expect-error See above.
+    return super._put(...given)
+  }
+
+  async _open(...given: unknown[]): Promise<void> {
+    this.#isBroken = false
+    // @ts-expect-error See above.
+    return super._open(...given)
+  }
+
+  #write(): void {
+    if (this.isFull) this.#isBroken = true
+    if (this.#isBroken) throw new Error('IO error: /data/000003.log: No space left on device')
+  }
+}
+
+describe('a full disk', () => {
+  test('stops what peers send, says so, and goes on when there is space', async () => {
+    const level = new FullLevel()
+    await using storage = await createStorage({ level: level as LevelDatabase, now: () => nowMs, search: 'off' })
+    const states: DiskState[] = []
+    storage.on('state', (state) => states.push(state))
+    const [first, second] = [listing(author(1)), listing(author(2))]
+    await storage.records.put(first)
+    level.isFull = true
+    await expect(storage.records.put(second)).rejects.toMatchObject({ code: 'read-only' })
+    expect(storage.state).toBe('read-only')
+    expect(await storage.records.get(first.id)).toEqual(first)
+    expect(storage.records.count()).toBe(1)
+    await expect(storage.records.put(second)).rejects.toMatchObject({ code: 'read-only' })
+    const order = 'ef'.repeat(32)
+    await expect(storage.orders.append({ order })).rejects.toMatchObject({ code: 'read-only' })
+
+    level.isFull = false
+    await storage.orders.append({ order })
+    expect(await storage.recover()).toBe(true)
+    expect(states).toEqual(['read-only', 'ok'])
+    expect(await storage.records.put(second)).toEqual(['stored'])
+    expect(await storage.orders.list()).toHaveLength(1)
+    expect(storage.records.count()).toBe(2)
+  })
+
+  test('the reserve is there from the start, given up, and taken again', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'reserve')
+    const level = new FullLevel()
+    await level.open()
+    const sublevel = jsonSublevel<number>(level as LevelDatabase, 'x')
+    const init = {
+      level: level as LevelDatabase,
+      reserve: { path, bytes: 4096 },
+      recoverEveryMs: 60_000,
+      reopened: () => sublevel.open()
+    }
+    await createDisk(init).close()
+    const disk = createDisk(init)
+    const op = { type: 'put', sublevel, key: 'a', value: 1 } as const
+    const size = (): Promise<number | undefined> =>
+      stat(path).then(
+        (found) => found.size,
+        () => undefined
+      )
+    await disk.commit([op])
+    expect(await size()).toBe(4096)
+    level.isFull = true
+    await expect(disk.commit([op])).rejects.toMatchObject({ code: 'read-only' })
+    expect(await size()).toBeUndefined()
+    expect(await disk.recover()).toBe(false)
+    level.isFull = false
+    expect(await disk.recover()).toBe(true)
+    expect(await size()).toBe(4096)
+    await disk.close()
+  })
+
+  test('a store on disk has its reserve when it was closed', async () => {
+    await using directory = await temporaryDirectory()
+    const storage = await createStorage({ directory: directory.path, now: () => nowMs, search: 'off' })
+    await storage.close()
+    expect((await stat(join(directory.path, 'reserve'))).size).toBe(reserveBytes)
+  })
+})
