@@ -1,0 +1,331 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  createFeedbackDirectory,
+  createMailbox,
+  createNetwork,
+  type FeedbackDirectory,
+  type Mailbox,
+  type Network,
+  NetworkError,
+  peerKeyFromSeed
+} from '@souk/network'
+import { createStorage, type Storage, StorageError } from '@souk/storage'
+import { carriedOf } from './channels.ts'
+import { checkRelayConfig, type RelayConfig, type RelayConfigInput } from './config.ts'
+import { RelayError } from './errors.ts'
+import { type EventLoopLag, watchEventLoop } from './event-loop.ts'
+import { closeMs, sweepEveryMs } from './limits.ts'
+import { createList, type List } from './lists.ts'
+import { readMetrics, reservationsOf, type Tallies } from './metrics.ts'
+import { createMonitor, type Monitor } from './monitor.ts'
+import { loadPeerSeed } from './peer-key.ts'
+import { createRelayRecords } from './records.ts'
+import { sessionsEnd } from './sessions.ts'
+import { Tally } from './tally.ts'
+
+/** A configuration, as `loadRelayConfig` returns it or with parts left out, and what only a program can give. */
+export type RelayInit = RelayConfigInput & {
+  readonly now?: () => number
+  /** Told of what goes wrong while the relay runs and does not end it. */
+  readonly onProblem?: (problem: RelayProblem) => void
+}
+
+/** What goes wrong without ending the relay. */
+export interface RelayProblem {
+  readonly code: 'read-only' | 'writable-again' | 'damaged' | 'sweep-failed'
+  readonly message: string
+}
+
+/** A running relay. */
+export interface Relay extends AsyncDisposable {
+  readonly peerId: string
+  /** Where others reach it, each with `/p2p/<peer id>`: what goes into a node's bootstrap list. */
+  addresses(): string[]
+  status(): RelayStatus
+  /**
+   * Lets nobody new in, gives sessions under way `drainMs` to end, and closes. Twice is once.
+   *
+   * @param options.signal - Ends the waiting, not the closing.
+   */
+  drain(options?: { readonly signal?: AbortSignal }): Promise<void>
+}
+
+/** How a relay is; plain data. */
+export interface RelayStatus {
+  readonly state: 'ready' | 'read-only' | 'draining'
+  readonly peerId: string
+  readonly addresses: readonly string[]
+  /** Where `/metrics`, `/healthz` and `/readyz` are. */
+  readonly httpUrl: string
+  readonly startedAtMs: number
+  readonly peers: number
+  readonly reservations: number
+  readonly refusedPeers: number
+  readonly records: number
+  readonly recordBytes: number
+  readonly locatedSetRecords: number
+  readonly mailboxes: number
+  readonly mailboxEnvelopes: number
+  readonly rssBytes: number
+}
+
+/**
+ * Starts a relay; it listens, serves and is ready when the promise resolves.
+ *
+ * @throws {@link RelayError}
+ */
+export async function createRelay(init: RelayInit): Promise<Relay> {
+  const { now = Date.now, onProblem = () => {}, ...input } = init
+  const config = checkRelayConfig(input)
+  await using starting = new AsyncDisposableStack()
+  const parts = await startParts(config, { now, onProblem, stack: starting })
+  return new DefaultRelay(parts, starting.move())
+}
+
+/** Everything that one relay consists of. */
+interface Parts {
+  readonly config: RelayConfig
+  readonly network: Network
+  readonly storage: Storage
+  readonly feedback: FeedbackDirectory
+  readonly mailbox: Mailbox
+  readonly monitor: Monitor
+  readonly door: Door
+  readonly startedAtMs: number
+}
+
+/** Open until the relay is being shut down. */
+interface Door {
+  open: boolean
+}
+
+interface Starting {
+  readonly now: () => number
+  readonly onProblem: (problem: RelayProblem) => void
+  /** Takes what has been started: the last comes down first. */
+  readonly stack: AsyncDisposableStack
+}
+
+async function startParts(config: RelayConfig, { now, onProblem, stack }: Starting): Promise<Parts> {
+  const tallies: Tallies = { checked: new Tally(), catchUps: new Tally(), problems: new Tally() }
+  const report = (problem: RelayProblem): void => {
+    tallies.problems.add({ code: problem.code })
+    onProblem(problem)
+  }
+  const door: Door = { open: true }
+  const storage = stack.use(await openStorage(config, now))
+  watchStorage(storage, { stack, report })
+  const network = await startNetwork(config, { storage, door, now })
+  stack.defer(() => within(closeMs, network[Symbol.asyncDispose]()))
+  watchNetwork(network, tallies)
+  const { feedback, mailbox } = await startServices(network, { storage, config, now })
+  stack.use(feedback)
+  stack.use(mailbox)
+  const lag: EventLoopLag = stack.use(watchEventLoop({ clock: () => performance.now() }))
+  const carried = carriedOf(config.markets)
+  const isDraining = (): boolean => !door.open
+  const sources = { network, storage, feedback, mailbox, lag, tallies, config, carried, isDraining }
+  const unready = (): string[] => unreadyReasons({ network, storage, door })
+  const monitor = stack.use(await createMonitor({ metrics: () => readMetrics(sources), unready }, config.http))
+  return { config, network, storage, feedback, mailbox, monitor, door, startedAtMs: now() }
+}
+
+async function openStorage({ directory, records }: RelayConfig, now: () => number): Promise<Storage> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    return await createStorage({ directory, now, limits: records })
+  } catch (cause) {
+    const code = cause instanceof StorageError ? cause.code : (cause as NodeJS.ErrnoException).code
+    throw new RelayError('store-failed', `${directory}: ${code}: ${(cause as Error).message}`, { cause })
+  }
+}
+
+function watchStorage(
+  storage: Storage,
+  { stack, report }: { stack: AsyncDisposableStack; report: (problem: RelayProblem) => void }
+): void {
+  const sweep = (): void => {
+    storage.sweep().catch((error: Error) => report({ code: 'sweep-failed', message: error.message }))
+  }
+  const timer = setInterval(sweep, sweepEveryMs)
+  timer.unref()
+  stack.defer(() => clearInterval(timer))
+  storage.on('state', (state) =>
+    report(
+      state === 'read-only'
+        ? { code: 'read-only', message: 'the disk is full: what is stored is served, nothing new is taken' }
+        : { code: 'writable-again', message: 'there is space again' }
+    )
+  )
+  storage.on('damaged', ({ damaged }) =>
+    report({ code: 'damaged', message: `${damaged.length} partitions were damaged; peers will be asked for them` })
+  )
+}
+
+async function startNetwork(
+  config: RelayConfig,
+  { storage, door, now }: { storage: Storage; door: Door; now: () => number }
+): Promise<Network> {
+  const { directory, listen, announce, bootstrap, mdns, markets, connections, circuit, budgets } = config
+  const [deny, allow] = [createList(config.deny), createList(config.allow)]
+  const privateKey = await peerKeyFromSeed(await loadPeerSeed(join(directory, 'peer.key')))
+  const { records, sync } = createRelayRecords(storage, { deny, allow })
+  try {
+    return await createNetwork(
+      { datastore: storage.datastore('libp2p'), privateKey, records, sync },
+      {
+        role: 'relay',
+        listen,
+        announce,
+        bootstrap,
+        mdns,
+        now,
+        carry: carriedOf(markets),
+        connectionsMax: connections.max,
+        relay: { ...circuit, connectionBytes: BigInt(circuit.connectionBytes) },
+        guard: {
+          connectionsPerHostMax: connections.perAddressMax,
+          connectionsPerBlockMax: connections.perBlockMax,
+          reservationsPerBlockMax: circuit.reservationsPerBlockMax,
+          limitLoopback: connections.countLoopback,
+          budgets: budgetsByProtocol(budgets),
+          ...listsForGuard({ deny, allow }),
+          open: () => door.open
+        }
+      }
+    )
+  } catch (cause) {
+    if (cause instanceof NetworkError) throw cause
+    throw new RelayError('listen-failed', (cause as Error).message, { cause })
+  }
+}
+
+function budgetsByProtocol(budgets: RelayConfig['budgets']): Record<string, { perSecond: number; burst: number }> {
+  return {
+    gossip: budgets.gossip,
+    '/souk/sync/1': budgets.catchUp,
+    'sync-hint': budgets.catchUpHints,
+    '/souk/located-set/1': budgets.locatedSet,
+    '/souk/mailbox/1': budgets.mailbox
+  }
+}
+
+function listsForGuard({ deny, allow }: { deny: List; allow: List }): {
+  deny: ReadonlySet<string>
+  allow: ReadonlySet<string>
+  denyHost: (host: string) => boolean
+  allowHost: (host: string) => boolean
+} {
+  return {
+    deny: deny.peers,
+    allow: allow.peers,
+    denyHost: (host) => deny.hasAddress(host),
+    allowHost: (host) => allow.hasAddress(host)
+  }
+}
+
+async function startServices(
+  { libp2p, guard }: Network,
+  { storage, config, now }: { storage: Storage; config: RelayConfig; now: () => number }
+): Promise<{ feedback: FeedbackDirectory; mailbox: Mailbox }> {
+  const sublevel = (name: string): ReturnType<Storage['sublevel']> => storage.sublevel(name, { values: 'bytes' })
+  const feedback = await createFeedbackDirectory(
+    { libp2p, guard, dht: libp2p.services.dht, store: sublevel('located-sets') },
+    { now, limits: config.locatedSets }
+  )
+  const mailbox = await createMailbox({ libp2p, guard, store: sublevel('mailbox') }, { now, limits: config.mailbox })
+  return { feedback, mailbox }
+}
+
+function watchNetwork(network: Network, { checked, catchUps }: Tallies): void {
+  network.on('record-checked', ({ source: { via }, result: { verdict, code = 'ok' } }) =>
+    checked.add({ via, verdict, code })
+  )
+  network.on('caught-up', ({ equal }) => catchUps.add({ result: equal ? 'equal' : 'news' }))
+  network.on('peer-disconnected', ({ peer }) => releaseReservation(network, peer))
+}
+
+/** A reservation is worth nothing without a connection, yet libp2p lets it take a place until it expires. */
+function releaseReservation({ libp2p }: Network, peer: Network['peerId']): void {
+  const reservations = libp2p.services.relay?.reservations
+  reservations?.get(peer)?.signal.clear()
+  reservations?.delete(peer)
+}
+
+function unreadyReasons({ network, storage, door }: Pick<Parts, 'network' | 'storage' | 'door'>): string[] {
+  const reasons: string[] = []
+  if (!door.open) reasons.push('draining')
+  if (storage.state !== 'ok') reasons.push('read-only: the disk is full')
+  if (network.addresses().length === 0) reasons.push('listening nowhere')
+  return reasons
+}
+
+class DefaultRelay implements Relay {
+  readonly peerId: string
+  readonly #parts: Parts
+  readonly #stack: AsyncDisposableStack
+  #drained: Promise<void> | undefined
+
+  constructor(parts: Parts, stack: AsyncDisposableStack) {
+    this.peerId = parts.network.peerId.toString()
+    this.#parts = parts
+    this.#stack = stack
+  }
+
+  addresses(): string[] {
+    return this.#parts.network.addresses().map(String)
+  }
+
+  status(): RelayStatus {
+    const { network, storage, feedback, mailbox, monitor, startedAtMs } = this.#parts
+    const mail = mailbox.held()
+    return {
+      state: this.#state(),
+      peerId: this.peerId,
+      addresses: this.addresses(),
+      httpUrl: monitor.url,
+      startedAtMs,
+      peers: network.peers().length,
+      reservations: reservationsOf(network),
+      refusedPeers: network.guard.report().filter(({ bannedUntilMs }) => bannedUntilMs !== undefined).length,
+      records: storage.records.count(),
+      recordBytes: storage.records.bytes(),
+      locatedSetRecords: feedback.held().records,
+      mailboxes: mail.recipients,
+      mailboxEnvelopes: mail.envelopes,
+      rssBytes: process.memoryUsage.rss()
+    }
+  }
+
+  drain(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#drained ??= this.#drain(options.signal)
+    return this.#drained
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#parts.door.open = false
+    return this.#stack.disposeAsync()
+  }
+
+  async #drain(signal: AbortSignal | undefined): Promise<void> {
+    const { door, network, config } = this.#parts
+    door.open = false
+    const timeout = AbortSignal.timeout(config.drainMs)
+    await sessionsEnd(network, signal ? AbortSignal.any([signal, timeout]) : timeout)
+    await this.#stack.disposeAsync()
+  }
+
+  #state(): RelayStatus['state'] {
+    if (!this.#parts.door.open) return 'draining'
+    return this.#parts.storage.state === 'ok' ? 'ready' : 'read-only'
+  }
+}
+
+/** Waits for work, but no longer than this: what is left when a process ends cannot hold its end up. */
+async function within(mostMs: number, work: PromiseLike<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, mostMs)
+  await Promise.race([work, promise])
+  clearTimeout(timer)
+}

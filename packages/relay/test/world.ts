@@ -1,0 +1,110 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createNetwork, type Network, type NetworkInit, peerKeyFromSeed } from '@souk/network'
+import { type ContentOf, sealRecord, type Signer, signerFromKey, type SoukRecord } from '@souk/records'
+import { createStorage, type Storage } from '@souk/storage'
+import { createRelay, type Relay, type RelayInit } from '../src/index.ts'
+
+/** A folder of this test alone, removed with it. */
+export async function createFolder(): Promise<{ path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), 'souk-relay-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+}
+
+/** A relay on free ports of 127.0.0.1. */
+export function startRelay(init: RelayInit): Promise<Relay> {
+  return createRelay({
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    http: { port: 0 },
+    ...init
+  })
+}
+
+/** A network with its store on disk, as a node has them. */
+export interface TestNode extends AsyncDisposable {
+  readonly network: Network
+  readonly storage: Storage
+}
+
+/** A node that carries the cameras and the people of `main`, and knows whom it is told. */
+export async function startNode(init: Partial<NetworkInit> = {}): Promise<TestNode> {
+  await using stack = new AsyncDisposableStack()
+  const folder = stack.use(await createFolder())
+  const storage = stack.use(await createStorage({ directory: folder.path, now: Date.now }))
+  const network = stack.use(
+    await createNetwork(
+      {
+        datastore: storage.datastore('libp2p'),
+        privateKey: await peerKeyFromSeed(new Uint8Array(randomBytes(32))),
+        records: storage.records,
+        sync: storage.sync
+      },
+      { role: 'node', listen: ['/ip4/127.0.0.1/tcp/0'], carry: { main: ['people', 'listings/el'] }, ...init }
+    )
+  )
+  const owned = stack.move()
+  return { network, storage, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Resolves once the store holds the record. */
+export async function holds({ storage }: { storage: Storage }, { id }: Pick<SoukRecord, 'id'>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const off = storage.records.on('stored', (stored) => {
+    if (stored.some(({ record }) => record.id === id)) resolve()
+  })
+  if ((await storage.records.get(id)) !== undefined) resolve()
+  await promise
+  off()
+}
+
+/** Resolves once `ask` is true, looking again until then; the test's own time-out ends it otherwise. */
+export async function until(ask: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await ask())) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+export function newSigner(): Signer {
+  const { d } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
+  return signerFromKey(new Uint8Array(Buffer.from(d ?? '', 'base64url')))
+}
+
+const content: ContentOf<'listing'> = {
+  type: 'Offer',
+  businessFunction: 'Sell',
+  trade: 'fixed-price',
+  title: 'Leica M6, body, checked by a repair shop',
+  description: 'Bought in 1996. The shutter was cleaned this spring.',
+  language: 'en',
+  category: 'el',
+  itemCondition: 'Used',
+  unit: 'C62',
+  quantity: 1,
+  images: [],
+  delivery: [{ kind: 'pick-up' }],
+  settlements: [{ kind: 'none' }],
+  tags: ['camera']
+}
+
+/** A listing in `listings/el` of `main`. */
+export function sealListing(signer: Signer, number = 1): SoukRecord<'listing'> {
+  const createdAtMs = Date.now()
+  return sealRecord(
+    {
+      kind: 'listing',
+      market: 'main',
+      key: `el.${number.toString().padStart(8, '0')}`,
+      seq: 1,
+      createdAtMs,
+      expiresAtMs: createdAtMs + 20 * 86_400_000,
+      content: { ...content, title: `${content.title} #${number}` }
+    },
+    signer
+  )
+}
+
+/** Stores one's own record and tells the network of it, as a node's publisher does. */
+export async function publish({ storage, network }: TestNode, record: SoukRecord): Promise<void> {
+  await storage.records.put(record, { own: true })
+  await network.publish(record)
+}
