@@ -10,7 +10,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const bin = join(root, 'node_modules', '.bin')
 const env = { ...process.env, PATH: bin + delimiter + process.env.PATH }
 // Everything runs straight from the TypeScript sources through this export condition; there is no build to forget.
-const fromSource = ['--conditions=@souk/source', '--disable-warning=ExperimentalWarning']
+// A small young generation: an idle node then takes 167 MB instead of 212, and what lives longer is promoted soon.
+const fromSource = ['--conditions=@souk/source', '--disable-warning=ExperimentalWarning', '--max-semi-space-size=2']
 
 const commands = {
   souk: (args) => [['node', ...fromSource, 'packages/cli/src/bin.ts', ...args]],

@@ -1,5 +1,5 @@
 import type { Escrow, EscrowFact, EscrowStore, Hex, Payer, RpcConnection, Watcher } from '@souk/escrow'
-import type { Json, Storage, StorageOp, Sublevel } from '@souk/storage'
+import type { Storage, StorageOp, Sublevel } from '@souk/storage'
 import type { ChainFact } from '@souk/trading'
 import type { ChainInit } from './config.ts'
 import { NodeError } from './errors.ts'
@@ -86,13 +86,13 @@ function openChain(components: ChainsComponents & { library: Library; payer: Pay
   const store = storage.sublevel<unknown>(`escrow-${chainId}`, { values: 'json' })
   const facts = storage.sublevel<FactRow>(`facts-${chainId}`, { values: 'json' })
   const escrow = library.createEscrow(
-    { provider, payer, store: store as unknown as EscrowStore },
+    { provider, payer, store: store },
     { chainId, contract, confirmations: init.confirmations, maxAmountByToken: capsOf(init) }
   )
   const watcher = library.createWatcher(
     {
       rpcs: rpcs as [RpcConnection, ...RpcConnection[]],
-      store: store as unknown as EscrowStore,
+      store: store,
       onFacts: async (seen, undone) => {
         for (const fact of undone) await tell(onFact, fact, null)
         for (const fact of seen) await tell(onFact, fact, rowOf(fact))

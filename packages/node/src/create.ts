@@ -100,7 +100,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
       {
         libp2p: network.libp2p,
         dht: network.libp2p.services.dht,
-        store: storage.sublevel('located-sets', { values: 'bytes' }) as never,
+        store: storage.sublevel('located-sets', { values: 'bytes' }),
         guard: network.guard
       },
       { now }
@@ -116,7 +116,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
         guard: network.guard,
         signer,
         messageKey: identity.messageKey,
-        store: storage.sublevel('contacts', { values: 'bytes' }) as never
+        store: storage.sublevel('contacts', { values: 'bytes' })
       },
       {
         now,

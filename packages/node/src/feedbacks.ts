@@ -171,7 +171,7 @@ function reputationView(subject: Did, score: Score): ReputationView {
     confidence,
     lowerBound,
     ratings: Object.values(counts.byEvidence).reduce((sum, count) => sum + count, 0),
-    evidence: counts.byEvidence as Record<Evidence, number>,
+    evidence: counts.byEvidence,
     ...(completeness === undefined ? {} : { completeness }),
     because: explanation.map(({ path, edges, contribution }) => ({
       path: path as Did[],

@@ -53,7 +53,11 @@ export interface OrderBook {
   open(event: AnyEvent, step: OpeningStep & { processed?: string; to?: Did }): Promise<void>
   /** Writes an event of the other party. @throws `TradingError` `too-many-events`. */
   add(event: AnyEvent, step: { processed: string }): Promise<void>
-  /** Says something: signs, writes event and letter in one batch. @throws `TradingError` `not-allowed`. */
+  /**
+   * Says something: signs, writes event and letter in one batch.
+   *
+   * @throws `TradingError` `not-allowed`, {@link NodeError} `refused` for what the other side would refuse.
+   */
   say(held: HeldOrder, input: EventInput): Promise<HeldOrder>
   /** Takes in what the chain said about an escrow; nothing when no order here has it. */
   addFact(escrowId: string, fact: { readonly id: string; readonly row: FactRow | null }): Promise<void>
@@ -117,6 +121,7 @@ export function createOrderBook({ storage, signer }: OrderBookComponents, init: 
     },
     async say({ state, counterparty }, input) {
       const event = createEvent(state, input, signer)
+      refuseOwn(event, await events(state.order))
       await orders.append({ order: state.order, events: [rowOf(event)], outbox: [letterTo(counterparty, event)] })
       const after = await get(state.order)
       if (after === undefined) throw new NodeError('not-found', `order ${state.order} is gone`)
@@ -124,9 +129,15 @@ export function createOrderBook({ storage, signer }: OrderBookComponents, init: 
     },
     async addFact(escrowId, { id, row }) {
       const order = await escrows.get(escrowId)
-      if (order !== undefined) await orders.append({ order, facts: [{ id, fact: row as Json }] })
+      if (order !== undefined) await orders.append({ order, facts: [{ id, fact: row }] })
     }
   }
+}
+
+/** What the other side would refuse is not said: a wrong code at the door, above all. */
+function refuseOwn(event: AnyEvent, before: readonly AnyEvent[]): void {
+  const fault = fold([...before, event], [], event.atMs)?.refused.find(({ id }) => id === event.id)
+  if (fault !== undefined) throw new NodeError('refused', `the ${event.type} would be refused: ${fault.code}`)
 }
 
 function rowOf({ id, bytes }: AnyEvent): { id: string; bytes: Uint8Array } {
@@ -138,5 +149,5 @@ function letterTo(to: Did, event: AnyEvent): OutboxMessage {
 }
 
 function toFact(row: FactRow): OrderFact {
-  return { id: `${row.tx}:${row.logIndex}`, fact: row as unknown as Json }
+  return { id: `${row.tx}:${row.logIndex}`, fact: row }
 }

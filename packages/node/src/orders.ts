@@ -153,7 +153,7 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     const event = await requestOf(terms, request)
     const note: OrderNote = { paysAtOnce: true, ...(secret === undefined ? {} : { pickupSecret: bytesToHex(secret) }) }
     const escrowId = event.payload.escrowId && `0x${bytesToHex(event.payload.escrowId)}`
-    await book.open(event as AnyEvent, { note, listing, escrowId, to: didFromKey(listing.author) })
+    await book.open(event, { note, listing, escrowId, to: didFromKey(listing.author) })
     return view(await held(event.order))
   }
 

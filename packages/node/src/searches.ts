@@ -20,7 +20,7 @@ export function createSearches(components: { search: Pick<Search, 'query'>; reco
       ...(sort === undefined ? {} : { sort: sorts[sort] }),
       ...priceOf(price),
       limit: Math.min(limit ?? pageDefault, hitsMax)
-    } as Parameters<Search['query']>[0])
+    })
     const records = await Promise.all(hits.map(({ id }) => components.records.get(id)))
     const standing = records.filter((record) => record?.kind === 'listing' && record.content !== null)
     return { hits: standing.map((record) => listingView(record as SoukRecord<'listing'>)), total }
