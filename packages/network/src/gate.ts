@@ -7,10 +7,11 @@ import {
   RecordError,
   type RecordErrorCode,
   type RecordId,
+  reopenRecord,
   topicOf
 } from '@souk/records'
 import type { Guard } from './guard/guard.ts'
-import { expiredGraceMs, verifiedAtOnceMax } from './limits.ts'
+import { expiredGraceMs, freshMs, verifiedAtOnceMax } from './limits.ts'
 
 /** What becomes of a record: kept and passed on, quietly dropped, or dropped at its sender's cost. */
 export type Verdict = 'accept' | 'ignore' | 'reject'
@@ -91,7 +92,8 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
       if ('verdict' in one && one.verdict === 'reject') guard.punish(source.from, one.code ?? 'rejected')
       opened.push(one)
     }
-    const results = await putAll(store, opened)
+    const passOnAfterMs = source.via === 'gossip' ? init.now() - freshMs : Infinity
+    const results = await putAll(store, opened, passOnAfterMs)
     if (init.onChecked !== undefined) for (const result of results) init.onChecked(source, result)
     return results
   }
@@ -106,18 +108,25 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
 }
 
 /** Writes what was opened, and puts the store's answers in the places of the records. */
-async function putAll(store: RecordStore, opened: readonly (AnyRecord | GateResult)[]): Promise<GateResult[]> {
+async function putAll(
+  store: RecordStore,
+  opened: readonly (AnyRecord | GateResult)[],
+  passOnAfterMs: number
+): Promise<GateResult[]> {
   const records = opened.filter((one): one is AnyRecord => 'bytes' in one)
   const outcomes = records.length === 0 ? [] : await store.put(records)
   let at = 0
-  return opened.map((one) => ('bytes' in one ? toResult(one.id, outcomes[at++] ?? 'over-quota') : one))
+  return opened.map((one) => {
+    if (!('bytes' in one)) return one
+    const outcome = outcomes[at++] ?? 'over-quota'
+    const passOn = passedOn.has(outcome) || (outcome === 'known' && one.createdAtMs > passOnAfterMs)
+    const code = outcome === 'stored' || outcome === 'conflict-kept' ? {} : { code: outcome }
+    return { verdict: passOn ? 'accept' : 'ignore', ...code, id: one.id }
+  })
 }
 
-function toResult(id: RecordId, outcome: PutOutcome): GateResult {
-  // Evidence that an author said two things has to get about like anything else.
-  if (outcome === 'stored' || outcome === 'conflict-kept') return { verdict: 'accept', id }
-  return { verdict: 'ignore', code: outcome, id }
-}
+/** New ones; and evidence that an author said two things, which has to get about like anything else. */
+const passedOn: ReadonlySet<PutOutcome> = new Set(['stored', 'conflict-kept'])
 
 function openOrRefuse(bytes: Uint8Array, nowMs: number): AnyRecord | GateResult {
   try {
@@ -134,13 +143,16 @@ function openOrRefuse(bytes: Uint8Array, nowMs: number): AnyRecord | GateResult 
  */
 function verdictOf(code: RecordErrorCode, bytes: Uint8Array, nowMs: number): Verdict {
   if (code === 'unknown-kind' || code === 'bad-version') return 'ignore'
-  if (code === 'expired' && isValidAt(bytes, nowMs - expiredGraceMs)) return 'ignore'
+  if (code === 'expired' && ranOutLately(bytes, nowMs)) return 'ignore'
   return 'reject'
 }
 
-function isValidAt(bytes: Uint8Array, nowMs: number): boolean {
+/** True when the record ran out lately and nothing else is wrong with it: seen from just before its end it is valid. */
+function ranOutLately(bytes: Uint8Array, nowMs: number): boolean {
   try {
-    openRecord(bytes, { nowMs })
+    const { expiresAtMs } = reopenRecord(bytes)
+    if (expiresAtMs <= nowMs - expiredGraceMs) return false
+    openRecord(bytes, { nowMs: expiresAtMs - 1 })
     return true
   } catch {
     return false

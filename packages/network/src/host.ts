@@ -57,6 +57,8 @@ export interface HostInit {
   readonly transports?: 'real' | 'memory'
   /** A `client` asks the DHT but holds nothing for others: for a node that goes again in a minute. */
   readonly dht?: 'server' | 'client'
+  /** By default the system's clock. */
+  readonly now?: () => number
   /** Connections at once. Default: `connectionsMax` of the role. */
   readonly connectionsMax?: number
   /** What a relay does for peers behind NAT; what is left out is as in `relayLimits`. */
@@ -122,7 +124,7 @@ function servicesOf(init: HostInit, guard: HostGuard): ServiceFactoryMap<HostSer
     pubsub: gossipsub(gossipOptions(guard)),
     dht: kadDHT({
       protocol: '/souk/kad/1.0.0',
-      ...feedbackDhtInit(),
+      ...feedbackDhtInit({ now: init.now ?? Date.now }),
       clientMode: init.dht === 'client',
       // Markets live on LANs and loopback too.
       peerInfoMapper: passthroughMapper

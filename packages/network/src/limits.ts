@@ -6,6 +6,12 @@
  */
 export const expiredGraceMs = 15 * 60_000
 
+/**
+ * A record that gossip brings, and that we hold already, is passed on all the same while it is so young: catch-up may
+ * have brought it a moment before, and a mesh in which it stopped there would not hear of it for an hour.
+ */
+export const freshMs = 10 * 60_000
+
 /** Records verified before others get a turn: 32 take about 4 ms. */
 export const verifiedAtOnceMax = 32
 

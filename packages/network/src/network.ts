@@ -32,7 +32,6 @@ export interface NetworkInit extends HostInit {
   readonly bootstrap?: readonly string[]
   /** Channels to carry from the start, by market: `{ main: ['people', 'listings/el'] }`. */
   readonly carry?: Readonly<Record<string, readonly Channel[]>>
-  readonly now?: () => number
   readonly guard?: Omit<GuardInit, 'now'>
   readonly keeper?: Omit<KeeperInit, 'now' | 'bootstrap'>
 }

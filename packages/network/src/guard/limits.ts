@@ -60,8 +60,11 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   'sync-hint': { perSecond: 4, burst: 40 }
 }
 
-/** Bytes that may come in over one connection, solicited or not: three times what record verification keeps up with. */
-export const connectionBytes: Budget = { perSecond: 32 * 2 ** 20, burst: 64 * 2 ** 20 }
+/**
+ * Bytes that may come in over one connection, asked for or not. Wide, since what we fetch counts too; what stands
+ * against floods are the bytes of streams that the peer opened.
+ */
+export const connectionBytes: Budget = { perSecond: 128 * 2 ** 20, burst: 256 * 2 ** 20 }
 
 /** Bytes on streams that the peer opened, by protocol prefix: what it sends without having been asked. */
 export const streamBytes: readonly (readonly [prefix: string, budget: Budget])[] = [

@@ -13,33 +13,32 @@ export interface LearntPeer {
 /** Remembers good peers over restarts: the node's own bootstrap list. */
 export interface AddressBook {
   /** Last seen first. */
-  all(): Promise<LearntPeer[]>
+  all(): LearntPeer[]
+  /** The peer seen longest ago makes room when there are too many. */
   save(peer: LearntPeer): Promise<void>
-  forget(peer: string): Promise<void>
 }
 
 const prefix = '/souk/learnt'
 
-/** Keeps to itself what it cannot read: a damaged row costs one peer, not the start of the node. */
-export function createAddressBook(datastore: Datastore): AddressBook {
-  const all = async (): Promise<LearntPeer[]> => {
-    const found: LearntPeer[] = []
-    for await (const { key, value } of datastore.query({ prefix })) {
-      const peer = read(key.baseNamespace(), value)
-      if (peer !== undefined) found.push(peer)
-    }
-    return found.toSorted((a, b) => b.seenAtMs - a.seenAtMs)
+/** Reads what is remembered. What cannot be read is passed over: a damaged row costs one peer, not the start. */
+export async function openAddressBook(datastore: Datastore): Promise<AddressBook> {
+  const learnt = new Map<string, LearntPeer>()
+  for await (const { key, value } of datastore.query({ prefix })) {
+    const peer = read(key.baseNamespace(), value)
+    if (peer !== undefined) learnt.set(peer.peer, peer)
   }
-  const forget = async (peer: string): Promise<void> => {
-    await datastore.delete(keyOf(peer))
-  }
+  const all = (): LearntPeer[] => [...learnt.values()].toSorted((a, b) => b.seenAtMs - a.seenAtMs)
   return {
     all,
-    forget,
     save: async ({ peer, addresses, seenAtMs }) => {
-      const row = { addresses: addresses.slice(0, addressesMax).map(String), seenAtMs }
-      await datastore.put(keyOf(peer), new TextEncoder().encode(JSON.stringify(row)))
-      for (const old of (await all()).slice(learntMax)) await forget(old.peer)
+      const kept = addresses.slice(0, addressesMax)
+      learnt.set(peer, { peer, addresses: kept, seenAtMs })
+      const row = JSON.stringify({ addresses: kept.map(String), seenAtMs })
+      await datastore.put(keyOf(peer), new TextEncoder().encode(row))
+      const oldest = learnt.size > learntMax ? all().at(-1) : undefined
+      if (oldest === undefined) return
+      learnt.delete(oldest.peer)
+      await datastore.delete(keyOf(oldest.peer))
     }
   }
 }

@@ -5,7 +5,7 @@ import type { Datastore } from 'interface-datastore'
 import { NetworkError } from '../errors.ts'
 import { isRelayed } from '../guard/address.ts'
 import type { Guard } from '../guard/guard.ts'
-import { createAddressBook, type AddressBook } from './address-book.ts'
+import { openAddressBook, type AddressBook } from './address-book.ts'
 import {
   addressesMax,
   backoffFirstMs,
@@ -74,8 +74,9 @@ export interface BootstrapPeer {
 
 /** Starts keeping: the bootstrap peers, and those learnt before the last restart. */
 export async function createKeeper(components: KeeperComponents, init: KeeperInit): Promise<Keeper> {
-  const keeper = new DefaultKeeper(components, init)
-  await keeper.start()
+  const book = await openAddressBook(components.datastore)
+  const keeper = new DefaultKeeper(components, { ...init, book })
+  keeper.start()
   return keeper
 }
 
@@ -123,14 +124,14 @@ class DefaultKeeper implements Keeper {
   #timer: NodeJS.Timeout | undefined
   #timerDueAtMs = 0
 
-  constructor({ libp2p, guard, datastore }: KeeperComponents, init: KeeperInit) {
+  constructor({ libp2p, guard }: KeeperComponents, init: KeeperInit & { readonly book: AddressBook }) {
     this.#libp2p = libp2p
     this.#guard = guard
-    this.#book = createAddressBook(datastore)
+    this.#book = init.book
     this.#init = init
   }
 
-  async start(): Promise<void> {
+  start(): void {
     for (const { peer, address } of this.#init.bootstrap) this.want(peer, 'bootstrap', [address])
     const { signal } = this.#stopping
     const on = this.#libp2p.addEventListener.bind(this.#libp2p)
@@ -140,7 +141,7 @@ class DefaultKeeper implements Keeper {
     on('peer:identify', ({ detail }) => void this.#learn(detail.connection, detail.listenAddrs).catch(() => {}), {
       signal
     })
-    for (const { peer, addresses } of await this.#book.all()) this.want(peerIdFromString(peer), 'learnt', addresses)
+    for (const { peer, addresses } of this.#book.all()) this.want(peerIdFromString(peer), 'learnt', addresses)
   }
 
   want(peer: PeerId, reason: WantedFor, addresses: readonly Multiaddr[] = []): void {

@@ -1,0 +1,90 @@
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { topicOf } from '@souk/records'
+import { describe, expect, it } from 'vitest'
+import { createRecordGate, type PutOutcome, type RecordGateInit, type RecordSource } from '../src/gate.ts'
+import { createGuard } from '../src/guard/guard.ts'
+import { newSigner, sealListing } from './support/records.ts'
+import { TestStore } from './support/store.ts'
+
+const minuteMs = 60_000
+const from = peerIdFromPrivateKey(await generateKeyPair('Ed25519'))
+const gossip: RecordSource = { from, via: 'gossip', topic: topicOf('main', 'listings/el') }
+const catchUp: RecordSource = { from, via: 'catch-up' }
+
+describe('the record gate', () => {
+  it('accepts a new record, and passes a known one on only while it is fresh, and only by gossip', async () => {
+    const { gate, clock } = setUp()
+    const record = sealListing(newSigner(), { nowMs: clock.nowMs })
+    expect(await gate.accept(record.bytes, gossip)).toEqual({ verdict: 'accept', id: record.id })
+    expect(await gate.accept(record.bytes, gossip)).toEqual({ verdict: 'accept', code: 'known', id: record.id })
+    expect(await gate.accept(record.bytes, catchUp)).toEqual({ verdict: 'ignore', code: 'known', id: record.id })
+    clock.nowMs += 11 * minuteMs
+    expect(await gate.accept(record.bytes, gossip)).toEqual({ verdict: 'ignore', code: 'known', id: record.id })
+  })
+
+  it.each<[PutOutcome, 'accept' | 'ignore']>([
+    ['stored', 'accept'],
+    ['conflict-kept', 'accept'],
+    ['stale', 'ignore'],
+    ['over-quota', 'ignore'],
+    ['conflict-full', 'ignore']
+  ])('takes the store at its word: %s means %s', async (outcome, verdict) => {
+    const { guard } = setUp()
+    const store = { put: () => Promise.resolve([outcome]) }
+    const gate = createRecordGate({ store, guard }, { now: Date.now })
+    expect(await gate.accept(sealListing(newSigner()).bytes, gossip)).toMatchObject({ verdict })
+    expect(guard.report()).toEqual([])
+  })
+
+  it('ignores what ran out a moment ago, and rejects what ran out an hour ago', async () => {
+    const { gate, clock, guard } = setUp()
+    const record = sealListing(newSigner(), { nowMs: clock.nowMs, lifeMs: minuteMs })
+    clock.nowMs += 2 * minuteMs
+    expect(await gate.accept(record.bytes, gossip)).toEqual({ verdict: 'ignore', code: 'expired' })
+    expect(guard.report()).toEqual([])
+    clock.nowMs += 60 * minuteMs
+    expect(await gate.accept(record.bytes, gossip)).toEqual({ verdict: 'reject', code: 'expired' })
+    expect(guard.score(from)).toBe(-1)
+  })
+
+  it('rejects a record on a topic that is not its own, and ignores a channel that is not carried', async () => {
+    const { gate, clock } = setUp({ carries: (_market, channel) => channel === 'people' })
+    const { bytes, id } = sealListing(newSigner(), { nowMs: clock.nowMs })
+    const people = { ...gossip, topic: topicOf('main', 'people') }
+    expect(await gate.accept(bytes, people)).toEqual({ verdict: 'reject', code: 'wrong-topic', id })
+    expect(await gate.accept(bytes, catchUp)).toEqual({ verdict: 'ignore', code: 'not-carried', id })
+  })
+
+  it('judges a batch one by one, in order, with one write, and only what was asked for', async () => {
+    const { gate, store, clock } = setUp()
+    const [a, b, c] = [1, 2, 3].map((number) => sealListing(newSigner(), { number, nowMs: clock.nowMs }))
+    const list = [a!.bytes, Uint8Array.of(0xff), b!.bytes, c!.bytes]
+    const results = await gate.acceptMany(list, { ...catchUp, asked: new Set([a!.id, b!.id]) })
+    expect(results.map(({ verdict, code }) => code ?? verdict)).toEqual([
+      'accept',
+      'not-cbor',
+      'accept',
+      'unasked-record'
+    ])
+    expect([...store.records.keys()]).toEqual([a!.id, b!.id])
+  })
+
+  it('tells of every judgement', async () => {
+    const seen: unknown[] = []
+    const { gate, clock } = setUp({ onChecked: (source, result) => seen.push([source.via, result.code]) })
+    await gate.acceptMany([Uint8Array.of(0xff), sealListing(newSigner(), { nowMs: clock.nowMs }).bytes], catchUp)
+    expect(seen).toEqual([
+      ['catch-up', 'not-cbor'],
+      ['catch-up', undefined]
+    ])
+  })
+})
+
+function setUp(init: Partial<RecordGateInit> = {}) {
+  const clock = { nowMs: 1_800_000_000_000 }
+  const now = (): number => clock.nowMs
+  const store = new TestStore()
+  const guard = createGuard({ now })
+  return { clock, store, guard, gate: createRecordGate({ store, guard }, { now, ...init }) }
+}
