@@ -39,13 +39,15 @@ const hour = 3_600_000
 const day = 24 * hour
 const gib = 1024 ** 3
 
+const marketRemedy = 'a market has 1 to 64 of a-z 0-9 and hyphens'
+
 const lists = part({
   peers: list(text('a peer id looks like 12D3KooW…', isPeerId)),
   addresses: list(text('an address or a range: 192.0.2.7, 192.0.2.0/24 or 2001:db8::/48', isAddressRange)),
   identities: list(text('an identity looks like did:key:z6Mk…', isDid))
 })
 
-const configSchema = z.strictObject({
+const configSchema = strict({
   directory: text('names the directory of the store and the key, such as /var/lib/souk-relay', (path) => path !== ''),
   listen: list(text('an address to listen on looks like /ip4/0.0.0.0/tcp/4010', isListenable), listenDefault),
   announce: list(text('an address to announce looks like /dns4/relay.example.org/tcp/4010', isReachable)),
@@ -53,11 +55,11 @@ const configSchema = z.strictObject({
   mdns: flag(false),
   markets: z
     .record(
-      text('a market has 1 to 64 of a-z 0-9 and hyphens', (name) => /^[a-z0-9-]{1,64}$/.test(name)),
+      text(marketRemedy, (name) => /^[a-z0-9-]{1,64}$/.test(name)),
       z.union([z.literal('all'), z.array(z.custom<Channel>(isChannel)).min(1)], {
         error: 'must be all, or a list of channels such as people, feedback, listings/el'
       }),
-      { error: 'must be a map of markets, such as {main: all}' }
+      { error: ({ code }) => (code === 'invalid_key' ? marketRemedy : 'must be a map of markets, such as {main: all}') }
     )
     .default({ main: 'all' }),
   http: part({
@@ -181,15 +183,15 @@ function quote(value: unknown): string | undefined {
   return json !== undefined && json.length > quotedCharsMax ? `${json.slice(0, quotedCharsMax)}…` : json
 }
 
-/** A part of the configuration, which may be left out: then all of it has its defaults. */
-function part<Shape extends z.ZodRawShape>(shape: Shape): z.ZodPrefault<z.ZodObject<Shape, z.core.$strict>> {
-  const keys = Object.keys(shape).join(', ')
-  return z.strictObject(shape, { error: (issue) => partFault(issue, keys) }).prefault({} as never)
+/** A map that has no keys but these. */
+function strict<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+  const remedy = `must be a map with some of: ${Object.keys(shape).join(', ')}`
+  return z.strictObject(shape, { error: ({ code }) => (code === 'invalid_type' ? remedy : undefined) })
 }
 
-/** Unknown keys get their own words elsewhere. */
-function partFault({ code }: { readonly code: string }, keys: string): string | undefined {
-  return code === 'invalid_type' ? `must be a map with some of: ${keys}` : undefined
+/** A part of the configuration, which may be left out: then all of it has its defaults. */
+function part<Shape extends z.ZodRawShape>(shape: Shape): z.ZodPrefault<z.ZodObject<Shape, z.core.$strict>> {
+  return strict(shape).prefault({} as never)
 }
 
 function whole(standard: number, { min = 1, max }: { min?: number; max: number }): z.ZodDefault<z.ZodInt> {

@@ -20,6 +20,7 @@ import { createList, type List } from './lists.ts'
 import { readMetrics, reservationsOf, type Tallies } from './metrics.ts'
 import { createMonitor, type Monitor } from './monitor.ts'
 import { loadPeerSeed } from './peer-key.ts'
+import { unreadyReasons } from './readiness.ts'
 import { createRelayRecords } from './records.ts'
 import { sessionsEnd } from './sessions.ts'
 import { Tally } from './tally.ts'
@@ -126,7 +127,8 @@ async function startParts(config: RelayConfig, { now, onProblem, stack }: Starti
   const carried = carriedOf(config.markets)
   const isDraining = (): boolean => !door.open
   const sources = { network, storage, feedback, mailbox, lag, tallies, config, carried, isDraining }
-  const unready = (): string[] => unreadyReasons({ network, storage, door })
+  const unready = (): string[] =>
+    unreadyReasons({ draining: !door.open, storage: storage.state, addresses: network.addresses().length })
   const monitor = stack.use(await createMonitor({ metrics: () => readMetrics(sources), unready }, config.http))
   return { config, network, storage, feedback, mailbox, monitor, door, startedAtMs: now() }
 }
@@ -251,14 +253,6 @@ function releaseReservation({ libp2p }: Network, peer: Network['peerId']): void 
   const reservations = libp2p.services.relay?.reservations
   reservations?.get(peer)?.signal.clear()
   reservations?.delete(peer)
-}
-
-function unreadyReasons({ network, storage, door }: Pick<Parts, 'network' | 'storage' | 'door'>): string[] {
-  const reasons: string[] = []
-  if (!door.open) reasons.push('draining')
-  if (storage.state !== 'ok') reasons.push('read-only: the disk is full')
-  if (network.addresses().length === 0) reasons.push('listening nowhere')
-  return reasons
 }
 
 class DefaultRelay implements Relay {

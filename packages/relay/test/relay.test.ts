@@ -31,6 +31,7 @@ describe('a relay between nodes that know nobody else', () => {
 
     await using late = await startNode({ bootstrap: relay.addresses() })
     for (const record of records) await holds(late, record)
+    expect(late.storage.records.count()).toBe(records.length)
   })
 
   it('keeps records and peer id over a restart, and its key to itself', async () => {

@@ -3,7 +3,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createNetwork, type Network, type NetworkInit, peerKeyFromSeed } from '@souk/network'
-import { type ContentOf, sealRecord, type Signer, signerFromKey, type SoukRecord } from '@souk/records'
+import {
+  type AnyRecord,
+  type ContentOf,
+  decodeCanonical,
+  encodeStatement,
+  sealRecord,
+  type Signer,
+  signerFromKey,
+  signStatement,
+  type SoukRecord,
+  type Statement
+} from '@souk/records'
 import { createStorage, type Storage } from '@souk/storage'
 import { createRelay, type Relay, type RelayInit } from '../src/index.ts'
 
@@ -15,11 +26,7 @@ export async function createFolder(): Promise<{ path: string } & AsyncDisposable
 
 /** A relay on free ports of 127.0.0.1. */
 export function startRelay(init: RelayInit): Promise<Relay> {
-  return createRelay({
-    listen: ['/ip4/127.0.0.1/tcp/0'],
-    http: { port: 0 },
-    ...init
-  })
+  return createRelay({ listen: ['/ip4/127.0.0.1/tcp/0'], http: { port: 0 }, drainMs: 2000, ...init })
 }
 
 /** A network with its store on disk, as a node has them. */
@@ -103,8 +110,45 @@ export function sealListing(signer: Signer, number = 1): SoukRecord<'listing'> {
   )
 }
 
+/** The buyer's feedback on the seller after one direct trade, with a receipt that both signed. */
+export function sealFeedback({ buyer, seller }: { buyer: Signer; seller: Signer }): SoukRecord<'feedback'> {
+  const createdAtMs = Date.now()
+  const order = new Uint8Array(randomBytes(32))
+  const statement = encodeStatement({
+    v: 1,
+    type: 'closing',
+    order,
+    terms: new Uint8Array(randomBytes(32)),
+    buyer: buyer.publicKey,
+    seller: seller.publicKey,
+    listing: linkTo(new Uint8Array(randomBytes(32))),
+    price: { minor: '1250', currency: 'EUR' },
+    settlement: 'direct',
+    at: createdAtMs - 1000
+  })
+  const receipt = { statement, buyerSig: signStatement(statement, buyer), sellerSig: signStatement(statement, seller) }
+  return sealRecord(
+    {
+      kind: 'feedback',
+      market: 'main',
+      key: Buffer.from(order).toString('hex'),
+      seq: 0,
+      createdAtMs,
+      expiresAtMs: createdAtMs + 700 * 86_400_000,
+      content: { subject: seller.publicKey, role: 'buyer', stars: 5, text: 'Arrived as described.', receipt }
+    },
+    buyer
+  )
+}
+
+/** A link as canonical CBOR has it: tag 42 over CIDv1, dag-cbor, SHA-256. */
+function linkTo(digest: Uint8Array): Statement['listing'] {
+  const head = [0xd8, 0x2a, 0x58, 0x25, 0x00, 0x01, 0x71, 0x12, 0x20]
+  return decodeCanonical(new Uint8Array([...head, ...digest]), { bytesMax: 64 }) as Statement['listing']
+}
+
 /** Stores one's own record and tells the network of it, as a node's publisher does. */
-export async function publish({ storage, network }: TestNode, record: SoukRecord): Promise<void> {
+export async function publish({ storage, network }: TestNode, record: AnyRecord): Promise<void> {
   await storage.records.put(record, { own: true })
   await network.publish(record)
 }
