@@ -58,7 +58,7 @@ export function checkOrder(
   checkFees(order, expected)
   checkCap(order, policy)
   expect(sameAddress(order.termsHash, expected.termsHash), 'wrong-terms', 'termsHash is not that of the signed terms')
-  checkWindows(order, { bounds: { ...limits, ...policy.windows }, nowSeconds })
+  checkWindows(order, { bounds: { ...limits.windowBounds, ...policy.windows }, nowSeconds })
 }
 
 function checkDeployment(expected: Deployment, policy: Deployment): void {

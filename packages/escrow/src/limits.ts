@@ -1,19 +1,18 @@
 /** Every bound and default of this package, each with its reason. */
 
-/** Two RPC round trips and a person's hesitation: an order that must be accepted sooner cannot be relied upon. */
-export const acceptAheadSecondsMin = 10 * 60
-
-/** A seller who is asleep or in a market for a day must be able to dispatch in time. Zero (acceptance is dispatch) is allowed. */
-export const dispatchWindowSecondsMin = 60 * 60
-
-/** Below an hour a buyer cannot open the parcel, let alone object. */
-export const releaseWindowSecondsMin = 60 * 60
-
-/** A deposit that is held at all must be held long enough to look at the thing that came back. */
-export const depositWindowSecondsMin = 60 * 60
-
-/** An arbiter reads evidence by hand; after the window the default split applies. */
-export const rulingWindowSecondsMin = 24 * 60 * 60
+/** The shortest times that a person or a node can be asked to live with, in seconds. */
+export const windowBounds = {
+  /** Two RPC round trips and a person's hesitation: an order that must be accepted sooner cannot be relied upon. */
+  acceptAheadSecondsMin: 10 * 60,
+  /** A seller who is at the market for a while must be able to dispatch in time. Zero (acceptance is dispatch) is allowed. */
+  dispatchWindowSecondsMin: 60 * 60,
+  /** Below an hour a buyer cannot open the parcel, let alone object. */
+  releaseWindowSecondsMin: 60 * 60,
+  /** A deposit that is held at all must be held long enough to look at the thing that came back. */
+  depositWindowSecondsMin: 60 * 60,
+  /** An arbiter reads evidence by hand; after the window the default split applies. */
+  rulingWindowSecondsMin: 24 * 60 * 60
+} as const
 
 /** The same bound as in the contract (`AHEAD_MAX`): no time in an order lies further ahead than ten years. */
 export const aheadSecondsMax = 3650 * 24 * 60 * 60

@@ -77,7 +77,8 @@ export function createSender(
   { rpc, payer, journal, now = Date.now }: { rpc: Rpc; payer: Payer; journal: Journal; now?: () => number },
   init: SenderInit
 ): Sender {
-  const timing = { ...limits, ...init.timing }
+  const { receiptPollMs, receiptTimeoutMs, replaceAfterMs } = limits
+  const timing = { receiptPollMs, receiptTimeoutMs, replaceAfterMs, ...init.timing }
   const exclusively = createLock()
 
   const send = async (request: SendRequest, options: SendOptions = {}): Promise<SendResult> => {

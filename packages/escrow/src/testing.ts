@@ -78,9 +78,15 @@ export async function startChain(options: ChainOptions = {}): Promise<Chain> {
 export function foundryBinary(tool: 'anvil' | 'forge'): string {
   const arch = process.arch === 'x64' ? 'amd64' : process.arch
   const platform = `@foundry-rs/${tool}-${process.platform}-${arch}`
+  const file = process.platform === 'win32' ? `${tool}.exe` : tool
+  return createRequire(wrapperOf(tool)).resolve(`${platform}/bin/${file}`)
+}
+
+/** The wrapper depends on the packages of all platforms: they are found from where it stands. */
+function wrapperOf(tool: 'anvil' | 'forge'): string {
   const require = createRequire(import.meta.url)
-  const wrapper = createRequire(require.resolve(`@foundry-rs/${tool}/package.json`))
-  return wrapper.resolve(`${platform}/bin/${process.platform === 'win32' ? `${tool}.exe` : tool}`)
+  if (tool === 'anvil') return require.resolve('@foundry-rs/anvil/package.json')
+  return require.resolve('@foundry-rs/forge/package.json')
 }
 
 function spawnAnvil({ chainId, accounts, blockSeconds }: ChainOptions): ChildProcess {

@@ -6,8 +6,8 @@ import { keccak256 } from 'ethers'
 import { describe, expect, it } from 'vitest'
 import { escrowAbi, escrowCodeHash } from '@souk/escrow'
 import { foundryBinary } from '@souk/escrow/testing'
-import { artefactSource } from '../tools/artefact.ts'
-import { compile } from '../tools/compile.ts'
+import { artefactSource } from '../scripts/artefact.ts'
+import { compile } from '../scripts/compile.ts'
 
 const here = fileURLToPath(new URL('..', import.meta.url))
 

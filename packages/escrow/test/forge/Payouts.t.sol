@@ -222,8 +222,8 @@ contract PayoutsTest is Base {
         Escrow.Order memory o = prepare();
         o.buyerDeposit = 0;
         reach(o, Escrow.Status.Holding);
-        release(o, AMOUNT + 3);
-        same(escrow.held(o), 200, "held");
+        release(o, AMOUNT + 201);
+        same(escrow.held(o), 2, "held");
         timeout(o);
         ended(o, Escrow.Status.Released, -1_000_003, 975_003, 0, 25_000);
     }

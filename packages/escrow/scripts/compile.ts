@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { JsonFragment } from 'ethers'
 
@@ -18,6 +19,7 @@ export interface Compiled {
 
 const require = createRequire(import.meta.url)
 const here = fileURLToPath(new URL('..', import.meta.url))
+const library = dirname(require.resolve('@openzeppelin/contracts/package.json'))
 const names = ['Escrow', 'TestToken'] as const
 
 /** Compiles both contracts, or takes them from the cache when sources, settings and compiler are the same. */
@@ -47,7 +49,10 @@ function collectSources(): Record<string, { content: string }> {
   const sources: Record<string, { content: string }> = {}
   const visit = (name: string): void => {
     if (sources[name]) return
-    const content = readFileSync(name.startsWith('@') ? require.resolve(name) : here + name, 'utf8')
+    const content = readFileSync(
+      name.replace(/^@openzeppelin\/contracts/, library).replace(/^contracts/, `${here}contracts`),
+      'utf8'
+    )
     sources[name] = { content }
     for (const [, from = ''] of content.matchAll(/^import\s[^"]*"([^"]+)";/gm)) visit(resolveImport(name, from))
   }
