@@ -51,6 +51,7 @@ class GuardedDisk implements Disk {
   /** Settles, with the error if there was one, when the reserve has been written. */
   readonly #reserving: Promise<unknown>
   #reopening: Promise<void> | undefined
+  #entering: Promise<void> | undefined
 
   constructor(init: DiskInit) {
     this.#init = init
@@ -92,6 +93,7 @@ class GuardedDisk implements Disk {
       return false
     }
     clearInterval(this.#timer)
+    this.#entering = undefined
     this.#setState('ok')
     return true
   }
@@ -107,12 +109,20 @@ class GuardedDisk implements Disk {
     return this.#init.level.batch(ops as never, { sync } as object)
   }
 
-  async #enterReadOnly(): Promise<void> {
+  /**
+   * Once, until the disk has recovered: with the reserve gone and the disk full again, Level would not open another
+   * time, and nothing could be read either.
+   */
+  #enterReadOnly(): Promise<void> {
+    this.#entering ??= this.#freeReserve()
+    return this.#entering
+  }
+
+  async #freeReserve(): Promise<void> {
+    this.#setState('read-only')
     await this.#reserving
     await this.#dropReserve()
     await this.#reopen().catch(() => undefined)
-    if (this.#state === 'read-only') return
-    this.#setState('read-only')
     this.#timer = setInterval(() => void this.recover(), this.#init.recoverEveryMs).unref()
   }
 
@@ -159,7 +169,7 @@ class GuardedDisk implements Disk {
 export function isDiskFull(error: unknown): boolean {
   const { code, message, cause } = (error ?? {}) as { code?: string; message?: string; cause?: unknown }
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'read-only') return true
-  if (/No space left on device|Disk quota exceeded/i.test(message ?? '')) return true
+  if (/No space left on device|Disk quota exceeded|disk is full/i.test(message ?? '')) return true
   return cause !== undefined && isDiskFull(cause)
 }
 

@@ -285,10 +285,8 @@ class LevelRecordStore implements RecordStore {
     const records = candidates.map((candidate) => candidate.record)
     await Promise.all([draft.loadSlots(records), draft.loadStale(candidates.map((candidate) => candidate.digest))])
     await this.#vacateLost(draft, candidates)
-    // What equals a candidate is only read again for the user's own, which may have come from peers first.
-    const known = new Set(candidates.filter(({ trust }) => trust !== 'own').map(({ digest }) => mapKey(digest)))
-    const replaceable = records.flatMap((record) => draft.slot(record).map((entry) => entry.digest))
-    draft.hold(await this.#stored(replaceable.filter((digest) => !known.has(mapKey(digest)))))
+    const touched = candidates.flatMap((candidate) => entriesTouchedBy(draft, candidate))
+    draft.hold(await this.#stored([...new Map(touched.map((digest) => [mapKey(digest), digest])).values()]))
   }
 
   /** A slot may point to a record that the disk has lost: then the candidate is not known, it is what heals. */
@@ -448,6 +446,15 @@ function takeBatch(waiting: PutRequest[]): PutRequest[] {
     taken++
   }
   return waiting.splice(0, taken)
+}
+
+/**
+ * Digests of what may have to go, or change, for a candidate: all others of its slot. The candidate itself only when
+ * it is the user's own, which may have come from peers first.
+ */
+function entriesTouchedBy(draft: Draft, { record, digest, trust }: Candidate): Uint8Array[] {
+  const digests = draft.slot(record).map((entry) => entry.digest)
+  return trust === 'own' ? digests : digests.filter((other) => compareBytes(other, digest) !== 0)
 }
 
 function sequencesOf({ stored, removed }: Draft): number[] {

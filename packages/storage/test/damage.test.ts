@@ -74,7 +74,7 @@ describe('silent damage', () => {
     const level = join(directory.path, 'level')
     const manifest = (await readdir(level)).find((name) => name.startsWith('MANIFEST')) ?? ''
     await writeFile(join(level, manifest), 'not a manifest')
-    await expect(new Level(level).open()).rejects.toThrow()
+    await expect(new Level(level).open()).rejects.toThrow('Database failed to open')
     await using storage = await createStorage({ directory: directory.path, now, search: 'off' })
     await storage.checked
     expect(storage.records.count()).toBe(60)

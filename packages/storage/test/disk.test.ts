@@ -1,5 +1,8 @@
-import { stat } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { MemoryLevel } from 'memory-level'
 import { describe, expect, test } from 'vitest'
 import { author, listing, nowMs } from '../src/compliance/samples.ts'
@@ -40,10 +43,58 @@ class FullLevel extends MemoryLevel {
   }
 }
 
+const execute = promisify(execFile)
+const order = 'ef'.repeat(32)
+const event = (id: string) => ({ order, events: [{ id, bytes: new TextEncoder().encode(id) }] })
+
+/** Only root mounts. */
+const canMount = process.platform === 'linux' && process.getuid?.() === 0 && (await mounts())
+
+async function mounts(): Promise<boolean> {
+  await using directory = await temporaryDirectory()
+  try {
+    await execute('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', directory.path])
+    await execute('umount', [directory.path])
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Fills the disk under an open store, empties it again, and says which order events are there in the end. */
+async function eventsAfterFilling(disk: string): Promise<string[]> {
+  const init = { directory: join(disk, 'store'), now: () => nowMs, search: 'off' } as const
+  const filler = join(disk, 'filler')
+  const kept = listing(author(0))
+  {
+    await using storage = await createStorage(init)
+    await storage.records.put(kept)
+    await storage.orders.append(event('before'))
+  }
+  await using storage = await createStorage(init)
+  await writeFile(filler, randomBytes(44 << 20)).catch(() => undefined)
+  await expect(storage.orders.append(event('full')).then(() => storage.state)).resolves.toBe('read-only')
+  await expect(storage.records.put(listing(author(1)))).rejects.toMatchObject({ code: 'read-only' })
+  expect(await storage.records.get(kept.id)).toEqual(kept)
+  // The reserve's space is used up by others as well.
+  await writeFile(`${filler}-2`, randomBytes(44 << 20)).catch(() => undefined)
+  expect(await storage.records.get(kept.id)).toEqual(kept)
+  expect(await storage.recover()).toBe(false)
+  await rm(filler)
+  await rm(`${filler}-2`)
+  expect(await storage.recover()).toBe(true)
+  expect(await storage.records.put(listing(author(1)))).toEqual(['stored'])
+  await storage.orders.append(event('after'))
+  await storage.close()
+  await using again = await createStorage(init)
+  expect(await again.checked).toEqual({ records: 2, damaged: [] })
+  return (await again.orders.events(order)).map(({ id }) => id)
+}
+
 describe('a full disk', () => {
   test('stops what peers send, says so, and goes on when there is space', async () => {
     const level = new FullLevel()
-    await using storage = await createStorage({ level: level as LevelDatabase, now: () => nowMs, search: 'off' })
+    await using storage = await createStorage({ level: level, now: () => nowMs, search: 'off' })
     const states: DiskState[] = []
     storage.on('state', (state) => states.push(state))
     const [first, second] = [listing(author(1)), listing(author(2))]
@@ -54,16 +105,29 @@ describe('a full disk', () => {
     expect(await storage.records.get(first.id)).toEqual(first)
     expect(storage.records.count()).toBe(1)
     await expect(storage.records.put(second)).rejects.toMatchObject({ code: 'read-only' })
-    const order = 'ef'.repeat(32)
     await expect(storage.orders.append({ order })).rejects.toMatchObject({ code: 'read-only' })
 
+    expect(await storage.recover()).toBe(false)
+
     level.isFull = false
-    await storage.orders.append({ order })
     expect(await storage.recover()).toBe(true)
+    await storage.orders.append({ order })
     expect(states).toEqual(['read-only', 'ok'])
     expect(await storage.records.put(second)).toEqual(['stored'])
     expect(await storage.orders.list()).toHaveLength(1)
     expect(storage.records.count()).toBe(2)
+  })
+
+  test.skipIf(!canMount)('on a real disk: what is ours is still written, nothing is lost', async () => {
+    await using directory = await temporaryDirectory()
+    const disk = join(directory.path, 'disk')
+    await mkdir(disk)
+    await execute('mount', ['-t', 'tmpfs', '-o', 'size=44m', 'tmpfs', disk])
+    try {
+      expect(await eventsAfterFilling(disk)).toEqual(['before', 'full', 'after'])
+    } finally {
+      await execute('umount', [disk])
+    }
   })
 
   test('the reserve is there from the start, given up, and taken again', async () => {
@@ -71,9 +135,9 @@ describe('a full disk', () => {
     const path = join(directory.path, 'reserve')
     const level = new FullLevel()
     await level.open()
-    const sublevel = jsonSublevel<number>(level as LevelDatabase, 'x')
+    const sublevel = jsonSublevel<number>(level, 'x')
     const init = {
-      level: level as LevelDatabase,
+      level: level,
       reserve: { path, bytes: 4096 },
       recoverEveryMs: 60_000,
       reopened: () => sublevel.open()

@@ -1,5 +1,10 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createStorage, type SearchQuery, type Storage } from '../src/index.ts'
+import { createStorage, type MirroredStore, type SearchEngine, type SearchQuery, type Storage } from '../src/index.ts'
+import { createWorkerEngine } from '../src/search/engine.ts'
+import { openSqliteIndex } from '../src/search/sqlite-index.ts'
 import { author, listing, type ListingFacts, nowMs, tombstone } from '../src/compliance/samples.ts'
 import { temporaryDirectory } from './fixtures.ts'
 
@@ -106,4 +111,98 @@ describe('search', () => {
     await storage.search.caughtUp(storage.records.lastSequence)
     expect(await storage.search.query({ text: 'bicycle' })).toMatchObject({ hits: [], total: 0 })
   })
+
+  test('an index that is missing, broken, of another store or ahead of this one is made anew', async () => {
+    await publish()
+    const path = join(directory.path, 'search.sqlite')
+    await storage.close()
+    await writeFile(path, 'no database at all')
+    storage = await createStorage({ directory: directory.path, now: () => nowMs })
+    await storage.search.caughtUp(storage.records.lastSequence)
+    expect(await titles({ text: 'charger' })).toEqual(['Charger'])
+    await storage.close()
+
+    const lastSequence = storage.records.lastSequence
+    const store = { epoch: storage.sync.epoch, lastSequence, trimmedTo: 0 }
+    expect(sequenceOf(path, store)).toBe(lastSequence)
+    expect(sequenceOf(path, { ...store, lastSequence: lastSequence - 1 })).toBe(0)
+    const index = openSqliteIndex(path, store)
+    index.apply({ deletes: [], puts: [], upTo: lastSequence })
+    index.close()
+    expect(sequenceOf(path, { ...store, trimmedTo: lastSequence + 1 })).toBe(0)
+    expect(sequenceOf(path, { ...store, epoch: 'another' })).toBe(0)
+  })
+
+  test('a thread that dies is started again and goes on where it was', async () => {
+    const level = new MemoryLevel()
+    const engine = createWorkerEngine(join(directory.path, 'mortal.sqlite'))
+    const kill = async (): Promise<unknown> => engine.terminate()
+    await using mortal = await createStorage({ level, now: () => nowMs, search: engine })
+    const put = async (n: number): Promise<void> => {
+      await mortal.records.put(listing(author(n), { title: `Bicycle ${n}` }))
+      await mortal.search.caughtUp(mortal.records.lastSequence)
+    }
+    await put(1)
+    await kill()
+    expect((await mortal.search.query({ text: 'bicycle' })).total).toBe(1)
+    await kill()
+    await put(2)
+    expect((await mortal.search.query({ text: 'bicycle' })).total).toBe(2)
+    const asked = mortal.search.query({ text: 'bicycle' })
+    await kill()
+    expect((await asked).total).toBe(2)
+  })
+
+  test('an index that fails every time is made anew; whoever waits is told when that does not help', async () => {
+    const level = new MemoryLevel()
+    const opened: boolean[] = []
+    const broken: SearchEngine = {
+      open: async (_, { fresh }) => {
+        opened.push(fresh)
+        return 0
+      },
+      apply: () => Promise.reject(new Error('does not work')),
+      query: () => Promise.reject(new Error('does not work')),
+      close: async () => undefined
+    }
+    await using storage = await createStorage({ level, now: () => nowMs, search: broken })
+    await storage.records.put(listing(author(1)))
+    await expect(storage.search.caughtUp(storage.records.lastSequence)).rejects.toThrow('does not work')
+    expect(opened).toEqual([false, false, false, false, true])
+    await expect(storage.search.query({ text: 'thing' })).rejects.toThrow('does not work')
+  })
+
+  test.each<[string, SearchQuery]>([
+    ['a price without a currency', { priceMin: 1n }],
+    ['an order by price without a currency', { sort: 'price-ascending' }],
+    ['a distance from nowhere', { sort: 'distance' }],
+    ['a place off the earth', { near: { lat: 91, lon: 0, km: 1 } }],
+    ['no radius', { near: { lat: 0, lon: 0, km: NaN } }],
+    ['too many hits', { limit: 1000 }],
+    ['a negative page', { offset: -1 }]
+  ])('refuses %s', async (_, query) => {
+    await expect(storage.search.query(query)).rejects.toMatchObject({ code: 'bad-argument' })
+  })
+
+  test('an ended signal ends a wait', async () => {
+    const waiting = storage.search.caughtUp(Number.MAX_SAFE_INTEGER, AbortSignal.abort(new Error('enough')))
+    await expect(waiting).rejects.toThrow('enough')
+  })
+
+  test('what expires is not found, swept or not', async () => {
+    let clockMs = nowMs
+    await using storage = await createStorage({ level: new MemoryLevel(), now: () => clockMs })
+    const record = listing(author(1), { title: 'Bicycle' })
+    await storage.records.put(record)
+    await storage.search.caughtUp(storage.records.lastSequence)
+    clockMs = record.expiresAtMs
+    expect((await storage.search.query({ text: 'bicycle' })).total).toBe(0)
+  })
 })
+
+function sequenceOf(path: string, store: MirroredStore): number {
+  const index = openSqliteIndex(path, store)
+  const { sequence } = index
+  index.close()
+  return sequence
+}

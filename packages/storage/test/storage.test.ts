@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { nowMs } from '../src/compliance/samples.ts'
 import { createStorage } from '../src/index.ts'
 import { openSchema, schemaVersion } from '../src/schema.ts'
-import { type LevelDatabase, openTables } from '../src/tables.ts'
+import { openTables } from '../src/tables.ts'
 import { temporaryDirectory } from './fixtures.ts'
 
 const now = (): number => nowMs
@@ -38,13 +38,13 @@ describe('opening', () => {
   })
 
   test('a store of later software is refused', async () => {
-    const level = new MemoryLevel() as LevelDatabase
+    const level = new MemoryLevel()
     await openSchema(level, openTables(level), { version: schemaVersion + 1 })
     await expect(createStorage({ level, now, search: 'off' })).rejects.toMatchObject({ code: 'newer-schema' })
   })
 
   test('migrations run in order, each once, each in one batch with its version', async () => {
-    const level = new MemoryLevel() as LevelDatabase
+    const level = new MemoryLevel()
     const tables = openTables(level)
     const epoch = await openSchema(level, tables, { version: 1 })
     const ran: number[] = []
@@ -66,7 +66,7 @@ describe('opening', () => {
 
 describe('parts for others', () => {
   test('sublevels of several packages change in one batch', async () => {
-    await using storage = await createStorage({ level: new MemoryLevel() as LevelDatabase, now, search: 'off' })
+    await using storage = await createStorage({ level: new MemoryLevel(), now, search: 'off' })
     const facts = storage.sublevel<{ amount: string }>('facts', { values: 'json' })
     const blocks = storage.sublevel('blocks', { values: 'bytes' })
     await storage.batch(

@@ -24,7 +24,7 @@ export interface SearchEngine {
 }
 
 /** @param path - The index's file, or `:memory:`. */
-export function createWorkerEngine(path: string): SearchEngine {
+export function createWorkerEngine(path: string): SearchEngine & { terminate(): Promise<void> } {
   return new WorkerEngine(path)
 }
 
@@ -74,6 +74,11 @@ class WorkerEngine implements SearchEngine {
     await this.#call((id) => ({ id, method: 'close' })).catch(() => undefined)
     this.#worker = undefined
     await worker.terminate()
+  }
+
+  /** Ends the thread as a crash would. */
+  async terminate(): Promise<void> {
+    await this.#worker?.terminate()
   }
 
   #call<T>(callOf: (id: number) => WorkerCall): Promise<T> {

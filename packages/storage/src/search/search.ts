@@ -1,4 +1,5 @@
 import { recordIdOfDigest } from '@souk/records'
+import { isDiskFull } from '../disk.ts'
 import { decodeStored, type StoredRecord } from '../entry.ts'
 import { StorageError } from '../errors.ts'
 import type { Unsubscribe } from '../events.ts'
@@ -142,6 +143,8 @@ class FedSearch implements Search {
 
   async #onFailure(error: unknown): Promise<void> {
     this.#opening = undefined
+    // A full disk is no damage: the index stays as it is until there is something new to index.
+    if (isDiskFull(error)) return this.#news()
     if (this.#isClosed || ++this.#failures <= restartsMax + 1) return
     // Not even a new index works: whoever waits learns of it, and the next news try again.
     this.#rejectWaiters(error)
