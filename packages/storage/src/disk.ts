@@ -52,6 +52,7 @@ class GuardedDisk implements Disk {
   readonly #reserving: Promise<unknown>
   #reopening: Promise<void> | undefined
   #entering: Promise<void> | undefined
+  #isClosed = false
 
   constructor(init: DiskInit) {
     this.#init = init
@@ -68,6 +69,7 @@ class GuardedDisk implements Disk {
   }
 
   async commit(ops: readonly StorageOp[], { sync = false }: { sync?: boolean } = {}): Promise<void> {
+    if (this.#isClosed) throw new StorageError('closed', 'the store was closed; nothing more is written')
     if (this.#state === 'read-only' && !sync) throw readOnly()
     await this.#reopening
     try {
@@ -99,6 +101,7 @@ class GuardedDisk implements Disk {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     clearInterval(this.#timer)
     await this.#reserving
     await this.#reopening

@@ -1,4 +1,4 @@
-import { type AnyRecord, recordDigest, reopenRecord, topCategory } from '@souk/records'
+import { type AnyRecord, openRecord, recordDigest, reopenRecord, topCategory } from '@souk/records'
 import { CID } from 'multiformats/cid'
 import { bytesAt, ended, keyOf, numberAt, numberBytes } from './keys.ts'
 import { partitionKey, partitionOf } from './partition.ts'
@@ -40,6 +40,16 @@ export function decodeStored(digest: Uint8Array, value: Uint8Array): StoredRecor
   const found = recordDigest(record.id)
   if (found.some((byte, index) => byte !== digest[index])) return undefined
   return { record, digest: found, sequence: numberAt(value, 1), trust: trusts[value[0] ?? 0] ?? 'unknown' }
+}
+
+/** True when the signature still holds: an id is the hash of the body alone. */
+export function isAuthentic({ bytes, createdAtMs }: AnyRecord): boolean {
+  try {
+    openRecord(bytes, { nowMs: createdAtMs })
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Everything that the store writes for one record besides its slot: written together, removed together. */

@@ -14,6 +14,8 @@ export interface StorageLimits {
   readonly bytesMax: number
   /** Ids that were superseded, remembered until they expire so that they are not fetched again. */
   readonly staleMax: number
+  /** Removals kept in the change log: what a projection that was away can follow. Beyond it, it starts over. */
+  readonly removalsKept: number
 }
 
 export const storageLimits: StorageLimits = {
@@ -22,7 +24,9 @@ export const storageLimits: StorageLimits = {
   // Listings are 2 kB on average: the count binds first, this stops authors of many large ones.
   bytesMax: 2 * 1024 ** 3,
   // 80 bytes each on disk. Above it an old revision may be fetched and refused once more, nothing worse.
-  staleMax: 1_000_000
+  staleMax: 1_000_000,
+  // 50 bytes each; a rebuild of 100,000 listings costs 15 s of CPU, so it should be rare.
+  removalsKept: 20_000
 }
 
 /** Slots an author may hold for each live record: tombstones keep theirs until they expire, so deleting frees a place. */
@@ -45,9 +49,6 @@ export const sweepRecordsMax = 500
 
 /** Rows that one page of a list or of the change log has at most. */
 export const pageMax = 1000
-
-/** Removals kept in the change log: what a projection that was away can still follow. Beyond it, it rebuilds. */
-export const removalsKept = 20_000
 
 /** Sequence numbers reserved by one synced write. None is used twice, not even after a power cut took the log's tail. */
 export const sequencesReserved = 65_536

@@ -10,7 +10,15 @@ import {
 import { admit, type Candidate, type PutOutcome } from './admission.ts'
 import type { Disk } from './disk.ts'
 import { Draft, type RemovedRecord } from './draft.ts'
-import { decodeStored, digestOfKey, expiryTags, recordBytesOf, type StoredRecord, type Trust } from './entry.ts'
+import {
+  decodeStored,
+  digestOfKey,
+  expiryTags,
+  isAuthentic,
+  recordBytesOf,
+  type StoredRecord,
+  type Trust
+} from './entry.ts'
 import { StorageError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
 import { ended, keyOf, mapKey, numberAt, numberBytes, textAt, within } from './keys.ts'
@@ -20,7 +28,6 @@ import {
   batchRecordsMax,
   pageMax,
   putRecordsMax,
-  removalsKept,
   scanRows,
   showingMax,
   type StorageLimits,
@@ -69,8 +76,11 @@ export interface RecordStore {
    * @throws {@link StorageError} `read-only`, or `limit` above 5,000 records.
    */
   put(records: AnyRecord | readonly AnyRecord[], options?: PutOptions): Promise<readonly PutOutcome[]>
-  /** @throws {@link StorageError} `damaged` when the stored bytes are not what was written. */
-  get(id: RecordId): Promise<AnyRecord | undefined>
+  /**
+   * @param options.verify - Checks the signature again (0.1 ms): before anything that moves money.
+   * @throws {@link StorageError} `damaged` when the stored bytes are not what was written.
+   */
+  get(id: RecordId, options?: { verify?: boolean }): Promise<AnyRecord | undefined>
   /** The signed bytes of each id, as they travel; undefined for what is not held. */
   getBytes(ids: readonly RecordId[]): Promise<(Uint8Array | undefined)[]>
   /** The record that stands in a slot: may be a tombstone. */
@@ -133,7 +143,7 @@ class LevelRecordStore implements RecordStore {
   #draining = false
   #staleCount: number
   /** Since the log was last trimmed; it may not have been before this store was opened. */
-  #removals = removalsKept + 1
+  #removals = Infinity
 
   constructor(init: RecordStoreInit) {
     this.#init = init
@@ -171,10 +181,10 @@ class LevelRecordStore implements RecordStore {
     })
   }
 
-  async get(id: RecordId): Promise<AnyRecord | undefined> {
+  async get(id: RecordId, { verify = false }: { verify?: boolean } = {}): Promise<AnyRecord | undefined> {
     const digest = recordDigest(id)
     const value = await this.#tables.records.get(digest)
-    return value === undefined ? undefined : intact(digest, value).record
+    return value === undefined ? undefined : intact(digest, value, verify).record
   }
 
   async getBytes(ids: readonly RecordId[]): Promise<(Uint8Array | undefined)[]> {
@@ -341,8 +351,9 @@ class LevelRecordStore implements RecordStore {
     return { rows: keys.length, records: expired.length }
   }
 
-  /** Removals are only news for a while: beyond {@link removalsKept} a projection starts over. */
+  /** Removals are only news for a while: a projection that missed some of those trimmed starts over. */
   async #trimLog(): Promise<void> {
+    const { removalsKept } = this.#init.limits
     if (this.#removals <= removalsKept) return
     this.#removals = 0
     const removals: Uint8Array[] = []
@@ -461,9 +472,9 @@ function sequencesOf({ stored, removed }: Draft): number[] {
   return [0, ...stored.map(({ sequence }) => sequence), ...removed.map(({ sequence }) => sequence)]
 }
 
-function intact(digest: Uint8Array, value: Uint8Array): StoredRecord {
+function intact(digest: Uint8Array, value: Uint8Array, verify: boolean): StoredRecord {
   const stored = decodeStored(digest, value)
-  if (stored === undefined) {
+  if (stored === undefined || (verify && !isAuthentic(stored.record))) {
     const id = recordIdOfDigest(digest)
     throw new StorageError('damaged', `the bytes stored for ${id} are not what was written; fetch it from a peer again`)
   }

@@ -45,6 +45,22 @@ describe('silent damage', () => {
     expect(await storage.check({ deep: true })).toEqual({ records: 60, damaged: [] })
   })
 
+  test('a signature that changed is found by a deep check, and before money moves', async () => {
+    const level = new MemoryLevel()
+    await using storage = await createStorage({ level, now, search: 'off' })
+    await storage.records.put(records)
+    const victim = records[7]!
+    const table = binarySublevel(level, 'records')
+    const changed = new Uint8Array((await table.get(recordDigest(victim.id)))!)
+    changed[40] = (changed[40] ?? 0) ^ 1
+    await table.put(recordDigest(victim.id), changed)
+    expect(await storage.records.get(victim.id)).toMatchObject({ id: victim.id })
+    await expect(storage.records.get(victim.id, { verify: true })).rejects.toMatchObject({ code: 'damaged' })
+    expect((await storage.check({ deep: true })).damaged).toMatchObject([{ written: 60, found: 59 }])
+    expect(await storage.records.put(victim)).toEqual(['stored'])
+    expect(await storage.records.get(victim.id, { verify: true })).toEqual(victim)
+  })
+
   test('a record whose bytes changed is refused on read, found by a deep check and healed', async () => {
     const level = new MemoryLevel()
     await using storage = await createStorage({ level, now, search: 'off' })

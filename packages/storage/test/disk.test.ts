@@ -9,7 +9,7 @@ import { author, listing, nowMs } from '../src/compliance/samples.ts'
 import { createDisk, type DiskState } from '../src/disk.ts'
 import { createStorage } from '../src/index.ts'
 import { reserveBytes } from '../src/limits.ts'
-import { jsonSublevel, type LevelDatabase } from '../src/tables.ts'
+import { jsonSublevel } from '../src/tables.ts'
 import { temporaryDirectory } from './fixtures.ts'
 
 /** A database on a disk that can be full: like Level, a failed write makes it refuse all until it is opened again. */

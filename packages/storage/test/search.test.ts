@@ -133,6 +133,28 @@ describe('search', () => {
     expect(sequenceOf(path, { ...store, epoch: 'another' })).toBe(0)
   })
 
+  test('an index that missed removals is made anew', async () => {
+    const [path, level] = [join(directory.path, 'late.sqlite'), new MemoryLevel()]
+    const init = { level, now: () => nowMs, limits: { removalsKept: 2 } }
+    const revision = (seq: number) => listing(author(1), { seq, title: `Bicycle ${seq}` })
+    {
+      await using storage = await createStorage({ ...init, search: createWorkerEngine(path) })
+      await storage.records.put(revision(1))
+      await storage.search.caughtUp(storage.records.lastSequence)
+    }
+    {
+      await using storage = await createStorage({ ...init, search: 'off' })
+      for (const seq of [2, 3, 4, 5]) await storage.records.put(revision(seq))
+      await storage.sweep()
+      const log = await storage.records.changesSince(0)
+      expect(log.map(({ type }) => type)).toEqual(['removed', 'removed', 'stored'])
+    }
+    await using storage = await createStorage({ ...init, search: createWorkerEngine(path) })
+    await storage.search.caughtUp(storage.records.lastSequence)
+    const { hits } = await storage.search.query({ text: 'bicycle' })
+    expect(hits.map(({ title }) => title)).toEqual(['Bicycle 5'])
+  })
+
   test('a thread that dies is started again and goes on where it was', async () => {
     const level = new MemoryLevel()
     const engine = createWorkerEngine(join(directory.path, 'mortal.sqlite'))

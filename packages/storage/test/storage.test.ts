@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Key } from 'interface-datastore'
 import { MemoryLevel } from 'memory-level'
 import { describe, expect, test } from 'vitest'
-import { nowMs } from '../src/compliance/samples.ts'
+import { author, listing, nowMs } from '../src/compliance/samples.ts'
 import { createStorage } from '../src/index.ts'
 import { openSchema, schemaVersion } from '../src/schema.ts'
 import { openTables } from '../src/tables.ts'
@@ -35,6 +35,13 @@ describe('opening', () => {
     const init = { directory: directory.path, now, search: 'off' } as const
     await expect(createStorage(init, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/)
     await using _ = await createStorage(init)
+  })
+
+  test('a closed store writes no more and says so', async () => {
+    const storage = await createStorage({ level: new MemoryLevel(), now, search: 'off' })
+    await storage.close()
+    await storage.close()
+    await expect(storage.records.put(listing(author(1)))).rejects.toMatchObject({ code: 'closed' })
   })
 
   test('a store of later software is refused', async () => {

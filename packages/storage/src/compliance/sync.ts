@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createItemVector } from '@souk/negentropy'
-import { type AnyRecord, recordDigest } from '@souk/records'
+import { type AnyRecord, kindLimits, recordDigest } from '@souk/records'
 import type { Partition } from '../partition.ts'
 import { type OpenedStore, type StoreFactory, type TestRunner, withStore } from './runner.ts'
 import { author, dayMs, feedback, hash, listing, nowMs, tombstone } from './samples.ts'
@@ -52,9 +52,10 @@ export function syncTests({ describe, test }: TestRunner, factory: StoreFactory)
       withStore(factory, async ({ store, clock }) => {
         const [old, young] = [listing(ana, { seq: 1 }), listing(ana, { seq: 2 })]
         await store.records.put([young, old])
-        const full = Array.from({ length: 21 }, (_, n) => listing(bo, { key: `el.${String(n).padStart(8, '0')}` }))
+        const max = kindLimits.listing.liveUnknownMax
+        const full = Array.from({ length: max + 1 }, (_, n) => listing(bo, { key: `el.${String(n).padStart(8, '0')}` }))
         await store.records.put(full)
-        const refused = recordDigest((full[20] as AnyRecord).id)
+        const refused = recordDigest((full[max] as AnyRecord).id)
         const unknown = hash('unknown')
         const asked = [recordDigest(old.id), recordDigest(young.id), refused, unknown]
         assert.deepEqual(await store.sync.wanted(asked), [unknown])
