@@ -35,6 +35,7 @@ export const nouns: readonly Noun[] = [
   ),
   noun('category', 'the kinds of things', async () => (await import('./commands/category.ts')).addCategory),
   noun('events', 'what happens, as it happens', async () => (await import('./commands/events.ts')).addEvents),
+  noun('relay', 'run a relay for others', async () => (await import('./commands/relay.ts')).addRelay),
   noun('doctor', 'find what is wrong', async () => (await import('./commands/doctor.ts')).addDoctor),
   noun(
     'completion',

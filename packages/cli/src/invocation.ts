@@ -119,3 +119,11 @@ export function timeoutOf(seconds: number): AbortSignal {
   setTimeout(stop, seconds * 1000).unref()
   return controller.signal
 }
+
+/** Resolves when `signal` aborts. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -2,7 +2,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { nouns } from './commands.ts'
 import { CliError, exitStatusOf, showError } from './errors.ts'
 import { createBegin, type Host } from './invocation.ts'
-import { printable, printableJson } from './text.ts'
+import { printable, printableJson, printableLines } from './text.ts'
 
 /** Shown by `--version`; the package's own. */
 export const version = '0.1.0'
@@ -102,7 +102,7 @@ function report(error: unknown, host: Host, argv: readonly string[]): void {
     host.stderr.write(`${printableJson({ error: { code, message, ...(hint === undefined ? {} : { hint }) } })}\n`)
     return
   }
-  host.stderr.write(`${printable(code)}: ${printable(message)}\n`)
+  host.stderr.write(`${printable(code)}: ${printableLines(message).replaceAll('\n', '\n  ')}\n`)
   if (hint !== undefined) host.stderr.write(`  ${printable(hint)}\n`)
   if (code === 'internal' && error instanceof Error && host.env['SOUK_DEBUG']) host.stderr.write(`${error.stack}\n`)
 }

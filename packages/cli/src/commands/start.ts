@@ -3,7 +3,7 @@ import type { ConfigFlags } from '../config.ts'
 import type { Daemon } from '../daemon.ts'
 import { showError } from '../errors.ts'
 import { makeHome, readIdentity, readOptional } from '../home.ts'
-import type { Begin, Invocation } from '../invocation.ts'
+import { type Begin, type Invocation, untilAborted } from '../invocation.ts'
 import { stopTimeoutMs } from '../limits.ts'
 import { type PassphraseOptions, unlockWith } from '../passphrase.ts'
 import { printable, printableJson } from '../text.ts'
@@ -46,7 +46,7 @@ async function start(run: Invocation, options: StartOptions): Promise<void> {
   const daemon = await startDaemon(home, { identity: identityFromPhrase(phrase), config, now: Date.now, onError })
   try {
     await announce(run, daemon, performance.now() - begunAtMs)
-    await aborted(host.signal)
+    await untilAborted(host.signal)
   } finally {
     await stop(run, daemon)
   }
@@ -105,13 +105,6 @@ async function stop(run: Invocation, daemon: Daemon): Promise<void> {
   await daemon[Symbol.asyncDispose]()
   clearTimeout(force)
   if (run.json) run.host.stdout.write('{"event":"stopped"}\n')
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
 
 /** The daemon's log is its stderr: one line an error, as a service manager keeps it. */
