@@ -1,8 +1,6 @@
-import { once } from 'node:events'
-import type { RelayConfig } from '@souk/relay'
+import type { RelayConfig, RelayProblem } from '@souk/relay'
 import type { Command } from 'commander'
-import { showError } from '../errors.ts'
-import type { Begin, Invocation } from '../invocation.ts'
+import { type Begin, type Invocation, untilAborted } from '../invocation.ts'
 import { readText } from '../input.ts'
 import { printable, printableJson } from '../text.ts'
 
@@ -41,15 +39,12 @@ export function addRelay(relay: Command, begin: Begin): void {
 }
 
 async function start(run: Invocation, flags: RelayFlags): Promise<void> {
-  const { signal } = run.host
   const [{ createRelay }, config] = await Promise.all([import('@souk/relay'), readRelayConfig(flags.config)])
-  const onProblem = (problem: { code: string; message: string }): void => {
-    const { code, message } = showError(Object.assign(new Error(problem.message), problem))
+  const onProblem = ({ code, message }: RelayProblem): void =>
     run.out.warn(`${new Date().toISOString()} ${printable(code)}: ${printable(message)}`)
-  }
   const relay = await createRelay({ ...config, onProblem })
   announce(run, relay.status())
-  if (!signal.aborted) await once(signal, 'abort')
+  await untilAborted(run.host.signal)
   run.out.note('Letting those who are here finish …')
   await relay.drain()
   if (run.json) run.host.stdout.write('{"event":"stopped"}\n')
