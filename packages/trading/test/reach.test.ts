@@ -38,9 +38,10 @@ type Graph = ReadonlyMap<string, Node>
 
 const signers = { buyer, seller }
 
-function keyOf(state: OrderState, events: readonly AnyEvent[]): string {
+function keyOf(state: OrderState, { events, nowMs }: Pick<Node, 'events' | 'nowMs'>): string {
   const { phase, reason, waitingFor, allowed, chainActions, chain } = state
-  const { role, action, thenWhat } = waitingFor ?? {}
+  const { role, action, thenWhat, byMs = 0 } = waitingFor ?? {}
+  const overdue = nowMs > byMs
   const steps = chainActions.map((step) => [step.by, step.do])
   const said = [...new Set(events.map(({ type, author }) => `${type}${author[0]}`))].toSorted()
   return JSON.stringify([
@@ -50,6 +51,7 @@ function keyOf(state: OrderState, events: readonly AnyEvent[]): string {
     role,
     action,
     thenWhat,
+    overdue,
     allowed,
     steps,
     chain?.status,
@@ -60,7 +62,7 @@ function keyOf(state: OrderState, events: readonly AnyEvent[]): string {
 
 function nodeOf(place: Pick<Node, 'events' | 'facts' | 'nowMs'>): Node {
   const state = folded({ events: [...place.events], facts: [...place.facts] }, place.nowMs)
-  return { ...place, state, key: keyOf(state, place.events), edges: [] }
+  return { ...place, state, key: keyOf(state, place), edges: [] }
 }
 
 function explore(choice: ChoiceName): Graph {
