@@ -1,4 +1,4 @@
-import type { Escrow, EscrowFact, EscrowStore, Hex, Payer, RpcConnection, Watcher } from '@souk/escrow'
+import type { Escrow, EscrowFact, Hex, Payer, RpcConnection, Watcher } from '@souk/escrow'
 import type { Storage, StorageOp, Sublevel } from '@souk/storage'
 import type { ChainFact } from '@souk/trading'
 import type { ChainInit } from './config.ts'

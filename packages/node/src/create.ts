@@ -9,24 +9,17 @@ import {
   peerKeyFromSeed,
   type Post
 } from '@souk/network'
-import {
-  categories,
-  type Channel,
-  type Did,
-  didFromKey,
-  type Identity,
-  nymFromKey,
-  type SoukRecord,
-  walletAddress
-} from '@souk/records'
+import { categories, type Channel, type Did, didFromKey, type Identity, nymFromKey, walletAddress } from '@souk/records'
 import { createStorage, type Storage } from '@souk/storage'
 import type { CID } from 'multiformats/cid'
+import { type Acquaintances, createAcquaintances } from './acquaintances.ts'
 import { type Chains, createChains } from './chains.ts'
 import type { ChainInit, NetworkInit, TrustInit } from './config.ts'
 import { NodeError } from './errors.ts'
 import { createEventBus } from './events.ts'
 import { createEvidence } from './evidence.ts'
 import { createFeedbacks } from './feedbacks.ts'
+import { followSync, forwardEvents } from './forward.ts'
 import { startHousework } from './housework.ts'
 import { openInstall } from './install.ts'
 import { profileLifeMs } from './limits.ts'
@@ -94,7 +87,8 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
   const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
   const wallet = walletAddress(identity.walletKey)
 
-  const network = opened.use(await openNetwork(init, { storage, seed: install.peerSeed }))
+  const acquaintances = createAcquaintances([identity.did, ...(init.trust?.curators ?? [])])
+  const network = opened.use(await openNetwork(init, { storage, acquaintances, seed: install.peerSeed }))
   const directory = opened.use(
     await createFeedbackDirectory(
       {
@@ -139,7 +133,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     })
   })
   const pictures = createPictures({
-    images: images.get,
+    images: () => images.get(),
     sellersShowing: (cid) => sellersShowing(storage, cid),
     providersOf: (sellers) => providersOf({ profiles, network }, sellers)
   })
@@ -200,12 +194,19 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     { now, curators: init.trust?.curators ?? [], seed: await seedOf(storage) }
   )
 
-  forwardEvents({ storage, network, bus, mail })
+  const closing = new AbortController()
+  forwardEvents({ storage, network, bus, mail, onError }, { signal: closing.signal })
   const sync = followSync(network, (state) => bus.emit({ type: 'sync', state }))
   if (await profiles.isOutdated({ endsBeforeMs: now() })) await profiles.refresh()
+  for (const { counterparty } of await orders.list()) acquaintances.add(counterparty)
   mail.start()
   chains.start()
-  opened.use(startHousework({ storage, profiles, listings, feedback, orders, images: images.peek, onError }, { now }))
+  opened.use(
+    startHousework({ storage, profiles, listings, feedback, orders, images: () => images.peek(), onError }, { now })
+  )
+
+  // Last in, first out: listeners are told to stop before what they listen to closes.
+  opened.defer(() => closing.abort())
 
   const status = async (): Promise<StatusView> => ({
     did: identity.did,
@@ -243,15 +244,22 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
 
 async function openNetwork(
   init: NodeInit,
-  { storage, seed }: { storage: Storage; seed: Uint8Array }
+  { storage, acquaintances, seed }: { storage: Storage; acquaintances: Acquaintances; seed: Uint8Array }
 ): Promise<Network> {
   const { listen, announce, bootstrap, mdns } = init.network ?? {}
+  const { records, sync } = storage
   return createNetwork(
     {
       datastore: storage.datastore('libp2p'),
       privateKey: await peerKeyFromSeed(seed),
-      records: storage.records,
-      sync: storage.sync
+      records: {
+        getBytes: (ids) => records.getBytes(ids),
+        get lastSequence() {
+          return records.lastSequence
+        },
+        put: (list) => records.put(list, { trusted: (author) => acquaintances.has(author) })
+      },
+      sync
     },
     {
       role: 'node',
@@ -327,66 +335,4 @@ async function seedOf(storage: Storage): Promise<number> {
   const seed = randomBytes(4).readUInt32LE()
   await settings.put('reputation-seed', seed)
   return seed
-}
-
-interface SyncState {
-  readonly now: StatusView['sync']
-}
-
-/** `catching-up` from the first peer on until one catch-up has ended: until then «nothing here» may be «not yet». */
-function followSync(network: Network, onChange: (state: StatusView['sync']) => void): SyncState {
-  let caughtUp = false
-  const now = (): StatusView['sync'] => (network.peers().length === 0 ? 'alone' : caughtUp ? 'current' : 'catching-up')
-  network.on('caught-up', () => {
-    caughtUp = true
-    onChange(now())
-  })
-  network.on('peer-disconnected', () => {
-    caughtUp &&= network.peers().length > 0
-    if (!caughtUp) onChange(now())
-  })
-  return {
-    get now() {
-      return now()
-    }
-  }
-}
-
-function forwardEvents({
-  storage,
-  network,
-  bus,
-  mail
-}: {
-  storage: Storage
-  network: Network
-  bus: ReturnType<typeof createEventBus>
-  mail: Mail
-}): void {
-  const tell = (record: SoukRecord, gone: boolean): void => {
-    if (record.kind === 'listing') {
-      bus.emit({
-        type: 'listing',
-        id: record.id,
-        key: record.key,
-        seller: didFromKey(record.author),
-        gone: gone || record.content === null
-      })
-    }
-    if (record.kind === 'feedback' && !gone) {
-      const { content } = record as SoukRecord<'feedback'>
-      if (content !== null) bus.emit({ type: 'feedback', id: record.id, subject: didFromKey(content.subject) })
-    }
-    // A profile says where somebody is: what waits for them can go.
-    if (record.kind === 'profile' && !gone) mail.hurry(didFromKey(record.author))
-  }
-  storage.records.on('stored', (stored) => stored.forEach(({ record }) => tell(record, false)))
-  storage.records.on('removed', (removed) =>
-    removed.filter(({ reason }) => reason === 'expired').forEach(({ record }) => tell(record, true))
-  )
-  network.on('peer-connected', ({ peer }) => {
-    bus.emit({ type: 'peer', id: peer.toString(), connected: true })
-    mail.hurry()
-  })
-  network.on('peer-disconnected', ({ peer }) => bus.emit({ type: 'peer', id: peer.toString(), connected: false }))
 }

@@ -8,7 +8,7 @@ import {
   type Signer,
   type SoukRecord
 } from '@souk/records'
-import { createGraph, type Evidence, type FeedbackEdge, type ReputationGraph, type Score } from '@souk/reputation'
+import { createGraph, type FeedbackEdge, type ReputationGraph, type Score } from '@souk/reputation'
 import type { RecordStore } from '@souk/storage'
 import type { FeedbackDirectory } from '@souk/network'
 import { receiptOf } from '@souk/trading'

@@ -1,5 +1,5 @@
 import { didFromKey, type Did, reopenRecord, type Signer, type SoukRecord } from '@souk/records'
-import type { Json, OrderFact, OutboxMessage, Storage, StorageOp, Sublevel } from '@souk/storage'
+import type { OrderFact, OutboxMessage, Storage, StorageOp, Sublevel } from '@souk/storage'
 import {
   type AnyEvent,
   checkRoom,

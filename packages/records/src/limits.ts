@@ -53,7 +53,7 @@ export interface KindLimits {
 /** PROTOCOL: the kinds and what bounds each. Adding a kind is one row here and one file in `kinds/`. */
 export const kindLimits = {
   profile: { bytesMax: 8 * 1024, lifeMsMax: 30 * day, liveUnknownMax: 1, liveTrustedMax: 1, immutable: false },
-  listing: { bytesMax: 16 * 1024, lifeMsMax: 30 * day, liveUnknownMax: 20, liveTrustedMax: 1000, immutable: false },
+  listing: { bytesMax: 16 * 1024, lifeMsMax: 30 * day, liveUnknownMax: 100, liveTrustedMax: 1000, immutable: false },
   feedback: { bytesMax: 8 * 1024, lifeMsMax: 730 * day, liveUnknownMax: 200, liveTrustedMax: 5000, immutable: true }
 } as const satisfies Record<string, KindLimits>
 
