@@ -29,7 +29,8 @@ function unsigned(n: number): AnyRecord {
       title: `Thing number ${n}`,
       description: randomBytes(300).toString('base64'),
       category: 'el',
-      images: []
+      images: [],
+      tags: []
     }
   })
   return reopenRecord(encodeCanonical({ body, sig: new Uint8Array(64) }))

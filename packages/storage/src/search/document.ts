@@ -3,8 +3,19 @@ import type { StoredRecord } from '../entry.ts'
 import { pointOfGeohash } from './place.ts'
 import { type SearchDocument, sortablePrice } from './query.ts'
 
-/** What is indexed of a record; undefined for anything but a live listing. */
-export function documentOf({ record, digest }: Pick<StoredRecord, 'record' | 'digest'>): SearchDocument | undefined {
+/**
+ * What is indexed of a record; undefined for anything but a live listing. One that an earlier version of this software
+ * found well-formed and this one cannot read is left out: it must not keep the others from being found.
+ */
+export function documentOf(stored: Pick<StoredRecord, 'record' | 'digest'>): SearchDocument | undefined {
+  try {
+    return listingDocument(stored)
+  } catch {
+    return undefined
+  }
+}
+
+function listingDocument({ record, digest }: Pick<StoredRecord, 'record' | 'digest'>): SearchDocument | undefined {
   if (record.kind !== 'listing' || record.content === null) return undefined
   const { content } = record
   const { place, price } = content
