@@ -173,6 +173,8 @@ class LevelStorage implements Storage {
   readonly #parts: Parts
   readonly #events = new Emitter<StorageEvents>()
   readonly #closing = new AbortController()
+  /** Sublevels that others asked for: each is made once. */
+  readonly #given = new Map<string, unknown>()
   #closed: Promise<void> | undefined
 
   constructor(parts: Parts, { deep }: { deep: boolean }) {
@@ -206,11 +208,14 @@ class LevelStorage implements Storage {
   sublevel<V>(name: string, { values }: { values: 'json' | 'bytes' }): Sublevel<V> & Sublevel<Uint8Array> {
     const full = `x-${checkedName(name)}`
     const { level, sublevels } = this.#parts
+    const known = this.#given.get(`${full} ${values}`) as Sublevel<V> & Sublevel<Uint8Array>
+    if (known !== undefined) return known
     const sublevel =
       values === 'json'
         ? jsonSublevel<V>(level, full)
         : level.sublevel<string, Uint8Array>(full, { valueEncoding: 'view' })
     sublevels.add(sublevel as unknown as LevelDatabase)
+    this.#given.set(`${full} ${values}`, sublevel)
     return sublevel as unknown as Sublevel<V> & Sublevel<Uint8Array>
   }
 

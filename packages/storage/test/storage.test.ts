@@ -85,6 +85,7 @@ describe('parts for others', () => {
     )
     expect(await facts.get('a')).toEqual({ amount: '1' })
     expect(new Uint8Array((await blocks.get('b'))!)).toEqual(Uint8Array.of(1))
+    expect(storage.sublevel('facts', { values: 'json' })).toBe(facts)
     expect(() => storage.sublevel('No!', { values: 'json' })).toThrow(expect.objectContaining({ code: 'bad-argument' }))
   })
 

@@ -118,12 +118,13 @@ class FedSearch implements Search {
   /** A thread that died under a question is started again, and asked once more. */
   async #ask(query: IndexQuery): Promise<IndexResult> {
     const { engine } = this.#init
+    const opening = this.#opened()
     try {
-      await this.#opened()
+      await opening
       return await engine.query(query)
     } catch {
       this.#throwIfClosed()
-      this.#opening = undefined
+      this.#forget(opening)
       await this.#opened()
       return engine.query(query)
     }
@@ -131,18 +132,19 @@ class FedSearch implements Search {
 
   async #feed(): Promise<void> {
     while (!this.#isClosed) {
+      const opening = this.#opened()
       try {
-        await this.#opened()
+        await opening
         await this.#feedSome()
         this.#failures = 0
       } catch (error) {
+        this.#forget(opening)
         await this.#onFailure(error)
       }
     }
   }
 
   async #onFailure(error: unknown): Promise<void> {
-    this.#opening = undefined
     // A full disk is no damage: the index stays as it is until there is something new to index.
     if (isDiskFull(error)) return this.#news()
     if (this.#isClosed || ++this.#failures <= restartsMax + 1) return
@@ -155,6 +157,11 @@ class FedSearch implements Search {
   #opened(): Promise<void> {
     this.#opening ??= this.#open()
     return this.#opening
+  }
+
+  /** The engine has to be opened again, unless somebody else has done so by now. */
+  #forget(opening: Promise<void>): void {
+    if (this.#opening === opening) this.#opening = undefined
   }
 
   async #open(): Promise<void> {
