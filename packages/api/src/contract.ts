@@ -1,3 +1,4 @@
+import type { NodeErrorCode } from '@souk/node'
 import * as z from 'zod'
 import {
   addedImage,
@@ -35,6 +36,8 @@ export interface Route {
   readonly response: z.ZodType | 'webp' | 'nothing'
   /** True for bodies that move money: the token then needs `wallet:spend` too. */
   readonly spends?: (body: never) => boolean
+  /** Codes of the node's own that it can answer; those of every route and of the packages below the node come on top. */
+  readonly errors?: readonly NodeErrorCode[]
 }
 
 const limit = z.coerce.number().int().min(1).max(500).optional()
@@ -57,7 +60,8 @@ export const contract = {
     summary: "Publish one's own profile",
     scope: 'listings:write',
     body: profileDraft,
-    response: profileView
+    response: profileView,
+    errors: ['bad-draft']
   },
   'GET /v1/profiles/:did': { summary: 'The profile of an identity', scope: 'read', response: profileView },
   'POST /v1/images': {
@@ -66,7 +70,12 @@ export const contract = {
     body: 'bytes',
     response: addedImage
   },
-  'GET /v1/images/:cid': { summary: 'A picture, as safe WebP', scope: 'read', response: 'webp' },
+  'GET /v1/images/:cid': {
+    summary: 'A picture, as safe WebP',
+    scope: 'read',
+    response: 'webp',
+    errors: ['not-found', 'bad-draft']
+  },
   'GET /v1/categories': { summary: 'The taxonomy', scope: 'read', response: z.array(category) },
   'GET /v1/listings': {
     summary: 'Listings, newest first',
@@ -83,16 +92,28 @@ export const contract = {
     summary: 'Publish a listing',
     scope: 'listings:write',
     body: listingDraft,
-    response: listingView
+    response: listingView,
+    errors: ['bad-draft', 'no-chain', 'no-escrow-price']
   },
-  'GET /v1/listings/:id': { summary: 'A listing, by id or key', scope: 'read', response: listingView },
+  'GET /v1/listings/:id': {
+    summary: 'A listing, by id or key',
+    scope: 'read',
+    response: listingView,
+    errors: ['not-found']
+  },
   'PATCH /v1/listings/:id': {
     summary: "Change one's own listing",
     scope: 'listings:write',
     body: listingDraft.partial(),
-    response: listingView
+    response: listingView,
+    errors: ['not-found', 'not-yours', 'bad-draft', 'no-chain', 'no-escrow-price']
   },
-  'DELETE /v1/listings/:id': { summary: "Delete one's own listing", scope: 'listings:write', response: 'nothing' },
+  'DELETE /v1/listings/:id': {
+    summary: "Delete one's own listing",
+    scope: 'listings:write',
+    response: 'nothing',
+    errors: ['not-found', 'not-yours']
+  },
   'GET /v1/search': {
     summary: 'Search what this node holds',
     scope: 'read',
@@ -121,20 +142,29 @@ export const contract = {
     query: z.strictObject({ role: z.enum(['buyer', 'seller']).optional(), open: flag }),
     response: z.array(orderView)
   },
-  'POST /v1/orders': { summary: 'Buy', scope: 'wallet:spend', body: buyRequest, response: orderView },
-  'GET /v1/orders/:id': { summary: 'An order', scope: 'read', response: orderView },
+  'POST /v1/orders': {
+    summary: 'Buy; with escrow, this is the consent to pay',
+    scope: 'orders:write',
+    body: buyRequest,
+    response: orderView,
+    spends: ({ settlement }: z.output<typeof buyRequest>) => settlement !== 'direct',
+    errors: ['not-found', 'own-listing', 'out-of-stock', 'no-profile', 'no-chain', 'refused']
+  },
+  'GET /v1/orders/:id': { summary: 'An order', scope: 'read', response: orderView, errors: ['not-found'] },
   'POST /v1/orders/:id/actions': {
     summary: 'Act on an order',
     scope: 'orders:write',
     body: orderAction,
     response: orderView,
-    spends: ({ action }: z.output<typeof orderAction>) => action === 'confirm' || action === 'refund'
+    spends: ({ action }: z.output<typeof orderAction>) => action === 'confirm' || action === 'refund',
+    errors: ['not-found', 'not-allowed-now', 'refused', 'early']
   },
   'POST /v1/feedback': {
     summary: 'Rate the other party of an order',
     scope: 'orders:write',
     body: feedbackDraft,
-    response: feedbackView
+    response: feedbackView,
+    errors: ['not-found', 'not-allowed-now', 'already-given']
   },
   'GET /v1/feedback/:did': {
     summary: 'Ratings of an identity; with search, asks the network too',
@@ -153,7 +183,8 @@ export const contract = {
     summary: 'Connect to an address',
     scope: 'node:admin',
     body: z.strictObject({ address: z.string().max(512) }),
-    response: peerView
+    response: peerView,
+    errors: ['unreachable']
   },
   'GET /v1/wallet': {
     summary: 'Address and balances',
@@ -177,10 +208,10 @@ export type RequestOf<N extends RouteName> = ([PathParams<N>] extends [never]
   ? unknown
   : { readonly params: Record<PathParams<N>, string> }) &
   (Field<N, 'query'> extends z.ZodType ? { readonly query?: z.input<Field<N, 'query'>> } : unknown) &
-  (Field<N, 'body'> extends 'bytes'
-    ? { readonly body: Uint8Array }
-    : [Field<N, 'body'>] extends [never]
-      ? unknown
+  ([Field<N, 'body'>] extends [never]
+    ? unknown
+    : Field<N, 'body'> extends 'bytes'
+      ? { readonly body: Uint8Array }
       : Field<N, 'body'> extends z.ZodType
         ? { readonly body: z.input<Field<N, 'body'>> }
         : unknown)

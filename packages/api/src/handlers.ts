@@ -55,13 +55,16 @@ function searchOf({ currency, min, max, lat, lon, km, ...rest }: SearchParams): 
   if (currency === undefined && (min !== undefined || max !== undefined)) {
     throw new ApiError('bad-request', 'min and max need a currency beside them')
   }
+  if ((lat === undefined) !== (lon === undefined) || (lat === undefined && km !== undefined)) {
+    throw new ApiError('bad-request', 'a place is both lat and lon, and km is around one')
+  }
   const near = lat === undefined || lon === undefined ? {} : { near: { lat, lon, km: km ?? 50 } }
   return { ...(rest as Parameters<SoukNode['search']>[0]), ...price, ...near }
 }
 
 async function profileOf(node: SoukNode, did: Did): Promise<ResponseOf<'GET /v1/profile'>> {
   const profile = await node.profiles.get(did)
-  if (profile === undefined) throw new ApiError('no-route', `no profile of ${did} has reached this node`)
+  if (profile === undefined) throw new ApiError('not-found', `no profile of ${did} has reached this node`)
   return mutable(Promise.resolve(profile))
 }
 

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { contract, type Route } from './contract.ts'
+import { statusOfNode } from './errors.ts'
 
 /** The contract as an OpenAPI 3.1 document (OAI, 2021), made anew at each call: it is asked for once a day. */
 export function openApiDocument(): object {
@@ -12,7 +13,7 @@ export function openApiDocument(): object {
   return {
     openapi: '3.1.0',
     info: { title: 'Souk node', version: '1', description: 'The local API of a Souk node. Loopback only.' },
-    paths,
+    paths: { ...paths, ...besideTheContract() },
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
       schemas: { Error: { type: 'object', required: ['error'], properties: { error: errorSchema } } }
@@ -27,20 +28,51 @@ const errorSchema = {
   properties: { code: { type: 'string' }, message: { type: 'string' }, hint: { type: 'string' } }
 }
 
+/** What is no question to the node: whether it lives, how to get in, what happens, and this document. */
+function besideTheContract(): Record<string, object> {
+  const open: object[] = []
+  const code = { type: 'object', required: ['code'], properties: { code: { type: 'string' } } }
+  const token = { type: 'object', required: ['token'], properties: { token: { type: 'string' } } }
+  const after = 'Where to go on: `run:number` as the last event had it'
+  return {
+    '/healthz': {
+      get: { operationId: 'health', summary: 'Whether it answers', security: open, responses: json({ type: 'object' }) }
+    },
+    '/v1/session': {
+      post: {
+        operationId: 'start-session',
+        summary: 'Exchange a one-time code, at most a minute old, for a token',
+        security: open,
+        requestBody: { required: true, content: { 'application/json': { schema: code } } },
+        responses: { ...json(token), ...refused }
+      }
+    },
+    '/v1/events': {
+      get: {
+        operationId: 'follow-events',
+        summary: 'What happens, as server-sent events; or over a WebSocket, subprotocols `souk` and `token.<token>`',
+        'x-scope': 'read',
+        parameters: [{ name: 'after', in: 'query', description: after, schema: { type: 'string' } }],
+        responses: { 200: { description: 'Events', content: { 'text/event-stream': {} } }, ...refused }
+      }
+    },
+    '/v1/openapi.json': {
+      get: { operationId: 'describe', summary: 'This', responses: { ...json({ type: 'object' }), ...refused } }
+    }
+  }
+}
+
 function operationOf(name: string, route: Route): object {
   return {
-    operationId: name.replaceAll(/[^A-Za-z]+/g, '-').toLowerCase(),
+    operationId: name
+      .replace('/v1', '')
+      .replaceAll(/[^A-Za-z]+/g, '-')
+      .toLowerCase(),
     summary: route.summary,
     'x-scope': route.scope,
     parameters: [...pathParameters(name), ...queryParameters(route)],
     ...(route.body === undefined ? {} : { requestBody: { required: true, content: bodyContent(route.body) } }),
-    responses: {
-      ...successOf(route),
-      default: {
-        description: 'Refused',
-        content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } }
-      }
-    }
+    responses: { ...successOf(route), ...failuresOf(route), ...refused }
   }
 }
 
@@ -67,7 +99,26 @@ function bodyContent(body: NonNullable<Route['body']>): object {
 function successOf({ response }: Route): object {
   if (response === 'nothing') return { 204: { description: 'Done' } }
   if (response === 'webp') return { 200: { description: 'A picture', content: { 'image/webp': {} } } }
-  return { 200: { description: 'Done', content: { 'application/json': { schema: schemaOf(response) } } } }
+  return json(schemaOf(response))
+}
+
+/** One response a status, which says the codes that have it. */
+function failuresOf({ errors = [] }: Route): object {
+  const codes = Map.groupBy(errors, statusOfNode)
+  return Object.fromEntries(
+    [...codes].map(([status, group]) => [status, { ...failure, description: group.join(', ') }])
+  )
+}
+
+const failure = {
+  description: 'Refused',
+  content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } }
+}
+
+const refused = { default: failure }
+
+function json(schema: object): object {
+  return { 200: { description: 'Done', content: { 'application/json': { schema } } } }
 }
 
 function schemaOf(shape: z.ZodType): object {

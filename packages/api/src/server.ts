@@ -1,19 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, readFile, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { dirname, extname, join, normalize, sep } from 'node:path'
-import type { Duplex } from 'node:stream'
+import { createServer, type Server } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import type { SoukNode } from '@souk/node'
-import { type WebSocket, WebSocketServer } from 'ws'
-import { type AppInit, createApp } from './app.ts'
+import { createApp } from './app.ts'
+import { createAuthenticator } from './authenticator.ts'
 import { scopes } from './contract.ts'
 import { ApiError, describeError } from './errors.ts'
-import { createEventLog, type EventLog, parseAfter } from './events.ts'
-import { bearerOf, checkCaller } from './guard.ts'
+import { createEventLog } from './events.ts'
+import { createFileReader } from './files.ts'
+import { securityHeaders } from './guard.ts'
 import { createHandlers } from './handlers.ts'
-import { heartbeatMs, requestTimeoutMs, socketBufferBytesMax, socketsMax } from './limits.ts'
+import * as limits from './limits.ts'
+import { closeListener, listenOnLoopback, listenOnSocket } from './listener.ts'
+import { createSockets, type Sockets } from './sockets.ts'
 import type { Tokens } from './tokens.ts'
 
 /** How the server is reached. */
@@ -29,6 +28,10 @@ export interface ApiServerInit {
   readonly now?: () => number
   /** Gets our own mistakes. */
   readonly onError?: (error: unknown) => void
+  /** Default: 30 s for a whole request to arrive. */
+  readonly requestTimeoutMs?: number
+  /** Default: 25 s between signs of life of an event stream, when its token is looked at again too. */
+  readonly heartbeatMs?: number
 }
 
 /** A running server. */
@@ -44,174 +47,74 @@ export interface ApiServer extends AsyncDisposable {
  * Serves a node's API on loopback and, if asked, a Unix socket. Both want a token: the socket's folder keeps other
  * users out, the token keeps other programs of this user from spending by accident.
  *
- * @throws {@link ApiError} `remote-bind-refused` for any host but loopback: this API is a wallet.
+ * @throws {@link ApiError} `remote-bind-refused` for any host but loopback, `open-socket-folder`.
  */
 export async function createApiServer(
   components: { node: SoukNode; tokens: Tokens },
   init: ApiServerInit = {}
 ): Promise<ApiServer> {
-  const host = init.host ?? '127.0.0.1'
-  if (!['127.0.0.1', '::1', 'localhost'].includes(host)) {
-    throw new ApiError(
-      'remote-bind-refused',
-      `the API of a node is a wallet and listens on loopback only, not on ${host}`,
-      {
-        hint: 'reach a remote node through a tunnel, such as ssh -L'
-      }
-    )
-  }
-  const onError = init.onError ?? (() => undefined)
+  const { now = Date.now, onError = () => undefined, heartbeatMs = limits.heartbeatMs, socketPath } = init
+  const { node, tokens } = components
+  await using starting = new AsyncDisposableStack()
+
   const stopped = new AbortController()
-  const events = createEventLog(
-    { events: components.node.events({ signal: stopped.signal }) },
-    { run: randomBytes(6).toString('base64url'), onError }
-  )
-  const hosts: string[] = ['souk.socket']
-  const appInit: AppInit = {
-    now: init.now ?? Date.now,
-    hosts: () => hosts,
-    onError,
-    ...(init.staticDirectory === undefined ? {} : { files: fileReader(init.staticDirectory) })
-  }
-  const app = createApp({ handlers: createHandlers(components.node), tokens: components.tokens, events }, appInit)
-  const sockets = createSockets({ tokens: components.tokens, events, hosts, onError })
-  const start = (): Server => {
-    const server = createServer(
-      { requestTimeout: requestTimeoutMs, headersTimeout: 10_000 },
-      (request, response) => void getRequestListener(app.fetch, { overrideGlobalObjects: false })(request, response)
-    )
-    server.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head))
-    return server
-  }
+  starting.defer(() => stopped.abort())
+  const run = randomBytes(6).toString('base64url')
+  const events = createEventLog({ events: node.events({ signal: stopped.signal }) }, { run, onError })
+  const authenticator = createAuthenticator({ tokens }, { now })
+  const files = init.staticDirectory === undefined ? undefined : createFileReader(init.staticDirectory)
+  const handlers = createHandlers(node)
+  const app = createApp({ handlers, authenticator, tokens, events }, { heartbeatMs, onError, files })
+  const sockets = createSockets({ authenticator, tokens, events }, { heartbeatMs })
+  const serve = { app, sockets, requestTimeoutMs: init.requestTimeoutMs ?? limits.requestTimeoutMs }
 
-  const http = start()
-  await listen(http, { host, port: init.port ?? 0 })
-  const { port } = http.address() as AddressInfo
-  hosts.push(`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`)
-  const unix = init.socketPath === undefined ? undefined : start()
-  if (unix !== undefined && init.socketPath !== undefined) await listenOnSocket(unix, init.socketPath)
+  const http = createListener(serve)
+  starting.defer(() => closeListener(http.server))
+  http.hosts.push(...(await listenOnLoopback(http.server, { host: init.host ?? '127.0.0.1', port: init.port ?? 0 })))
+  if (socketPath !== undefined) {
+    const unix = createListener(serve)
+    starting.defer(() => closeListener(unix.server))
+    unix.hosts.push('souk.socket')
+    await listenOnSocket(unix.server, socketPath)
+  }
+  // Streams end first: a listener closes when its last connection has.
+  starting.defer(() => sockets.close())
+  starting.defer(() => events.close())
 
-  const url = `http://${host === '::1' ? '[::1]' : host}:${port}`
+  const url = `http://${http.hosts[0]}`
+  const started = starting.move()
   return {
     url,
-    socketPath: init.socketPath,
-    createUrl: () => `${url}/#code=${components.tokens.createCode(scopes)}`,
-    async [Symbol.asyncDispose]() {
-      stopped.abort()
-      sockets.close()
-      await close(http)
-      if (unix !== undefined) await close(unix)
-      if (init.socketPath !== undefined) await rm(init.socketPath, { force: true })
-    }
+    socketPath,
+    createUrl: () => `${url}/#code=${tokens.createCode(scopes)}`,
+    [Symbol.asyncDispose]: () => started.disposeAsync()
   }
 }
 
-/** Live events over WebSocket. The token comes in the subprotocol: browsers can set no header here. */
-function createSockets(components: {
-  tokens: Tokens
-  events: EventLog
-  hosts: readonly string[]
-  onError: (error: unknown) => void
-}) {
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: 4096, handleProtocols: () => 'souk' })
-
-  const accept = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
-    const header = (name: string): string | undefined => {
-      const value = request.headers[name]
-      return Array.isArray(value) ? value[0] : value
-    }
-    checkCaller(header, { hosts: components.hosts })
-    const url = new URL(request.url ?? '/', 'http://local')
-    if (url.pathname !== '/v1/events') throw new ApiError('no-route', 'WebSockets are served at /v1/events only')
-    if (sockets.clients.size >= socketsMax) throw new ApiError('too-many-requests', `${socketsMax} WebSockets are open`)
-    const offered = header('sec-websocket-protocol')?.split(/,\s*/) ?? []
-    const token = offered.find((name) => name.startsWith('token.'))?.slice('token.'.length)
-    const caller = await components.tokens.check(token ?? bearerOf(header('authorization')))
-    if (!caller.scopes.includes('read')) throw new ApiError('forbidden', 'the token lacks read')
-    sockets.handleUpgrade(request, socket, head, (client) =>
-      feed(client, components.events, url.searchParams.get('after'))
-    )
+/** One listener: the names under which it answers are known once it listens. */
+function createListener(init: { app: ReturnType<typeof createApp>; sockets: Sockets; requestTimeoutMs: number }): {
+  server: Server
+  hosts: string[]
+} {
+  const hosts: string[] = []
+  const listener = getRequestListener((request, env) => init.app.fetch(request, { ...env, hosts }), {
+    overrideGlobalObjects: false,
+    errorHandler: describeMalformed
+  })
+  const { requestTimeoutMs } = init
+  const timeouts = {
+    requestTimeout: requestTimeoutMs,
+    headersTimeout: Math.min(limits.headersTimeoutMs, requestTimeoutMs),
+    connectionsCheckingInterval: Math.min(limits.timeoutsCheckedEveryMs, requestTimeoutMs)
   }
-
-  return {
-    upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-      socket.on('error', components.onError)
-      accept(request, socket, head).catch((error: unknown) => {
-        const { status, body } = describeError(error)
-        const text = JSON.stringify(body)
-        socket.end(
-          `HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`
-        )
-      })
-    },
-    close(): void {
-      for (const client of sockets.clients) client.close(1001, 'the node stops')
-      sockets.close()
-    }
-  }
+  const server = createServer(timeouts, (request, response) => void listener(request, response))
+  server.maxConnections = limits.connectionsMax
+  server.on('upgrade', (request, socket, head) => init.sockets.upgrade(request, { socket, head, hosts }))
+  return { server, hosts }
 }
 
-function feed(client: WebSocket, events: EventLog, after: string | null): void {
-  const stop = events.follow(parseAfter(after), (event) => {
-    if (client.bufferedAmount > socketBufferBytesMax) client.terminate()
-    else client.send(JSON.stringify(event))
-  })
-  const heartbeat = setInterval(() => client.ping(), heartbeatMs)
-  client.on('error', () => client.terminate())
-  client.on('close', () => {
-    clearInterval(heartbeat)
-    stop()
-  })
-}
-
-async function listenOnSocket(server: Server, path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  await chmod(dirname(path), 0o700)
-  // What is left there is of a daemon that died: the store's lock, taken before, shows that none runs.
-  await rm(path, { force: true })
-  await listen(server, { path })
-  await chmod(path, 0o600)
-}
-
-function listen(server: Server, options: { host: string; port: number } | { path: string }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(options, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeAllConnections()
-  })
-}
-
-const types: Readonly<Record<string, string>> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.svg': 'image/svg+xml',
-  '.png': 'image/png',
-  '.webp': 'image/webp',
-  '.woff2': 'font/woff2',
-  '.json': 'application/json',
-  '.webmanifest': 'application/manifest+json'
-}
-
-/** Files below a folder and nowhere else. */
-function fileReader(directory: string): NonNullable<AppInit['files']> {
-  return async (path) => {
-    const file = join(directory, normalize(decodeURIComponent(path)))
-    const type = types[extname(file)]
-    if (!file.startsWith(directory + sep) || type === undefined) return undefined
-    try {
-      return { body: new Uint8Array(await readFile(file)), type }
-    } catch {
-      return undefined
-    }
-  }
+/** A request that has no address that a URL could hold never reaches the guard. */
+function describeMalformed(cause: unknown): Response {
+  const { status, body } = describeError(new ApiError('bad-request', 'the address or Host is malformed', { cause }))
+  return Response.json(body, { status, headers: securityHeaders })
 }
