@@ -2,12 +2,13 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import {
   type ContentOf,
   currencyDecimals,
+  type OpenedReceipt,
   openReceipt,
   type SoukRecord,
-  type Statement,
   type WireMoney
 } from '@souk/records'
 import type { Evidence } from '@souk/reputation'
+import { escrowOrderIn } from '@souk/trading'
 import type { Chains, FactRow } from './chains.ts'
 import type { ReferenceRates } from './config.ts'
 
@@ -39,25 +40,30 @@ export function createEvidence(components: { chains: Pick<Chains, 'all'> }, init
     return (Number(minor) / 10 ** decimals) * rate
   }
 
-  const settledOn = async ({ escrow, price }: Statement): Promise<FactRow | undefined> => {
-    const chain =
-      escrow &&
-      components.chains.all.find(({ init: each }) => each.chain === escrow.chain && each.contract === escrow.contract)
-    if (escrow === undefined || chain === undefined) return undefined
-    const facts = (await chain.factsOf(`0x${bytesToHex(escrow.id)}`)).filter(({ final }) => final)
-    const funded = facts.find(({ kind }) => kind === 'funded')
-    const closed = facts.find(({ kind, status }) => kind === 'closed' && ended.has(status ?? ''))
-    const asset = funded && assetName({ chain: escrow.chain, address: funded.token ?? '' })
-    // The price in the statement is the parties' word; what was in the escrow is not.
-    return funded?.amount === price.minor && asset === price.currency ? closed : undefined
+  /** The end of the escrow that a receipt names, when it is one between the two who signed, for the price that they say. */
+  const endOf = async (receipt: OpenedReceipt): Promise<FactRow | undefined> => {
+    const { escrow, price } = receipt.statement
+    const order = escrowOrderIn(receipt)
+    const chain = components.chains.all.find(
+      ({ init: each }) => each.chain === escrow?.chain && each.contract === escrow.contract
+    )
+    if (escrow === undefined || chain === undefined || order === undefined) return undefined
+    const id = chain.escrow.orderId(order)
+    // The statement is the two parties' word: the order on chain has to commit to them, and to this price.
+    const isTheirs = id === `0x${bytesToHex(escrow.id)}` && order.amount.toString() === price.minor
+    if (!isTheirs || assetName({ chain: escrow.chain, address: order.token }) !== price.currency) return undefined
+    const facts = (await chain.factsOf(id)).filter(({ final }) => final)
+    const wasFunded = facts.some(({ kind }) => kind === 'funded')
+    return wasFunded ? facts.find(({ kind, status }) => kind === 'closed' && ended.has(status ?? '')) : undefined
   }
 
   return async ({
     content,
     createdAtMs
   }: SoukRecord<'feedback'> & { content: ContentOf<'feedback'> }): Promise<Proof> => {
-    const { statement } = openReceipt(content.receipt)
-    const closed = await settledOn(statement)
+    const receipt = openReceipt(content.receipt)
+    const { statement } = receipt
+    const closed = await endOf(receipt)
     const valueUnits = valueOf(statement.price)
     if (closed !== undefined) return { evidence: 'escrow', valueUnits, atMs: closed.blockTimeMs }
     const atMs = Math.min(statement.at, createdAtMs)

@@ -1,5 +1,6 @@
-import { bytesToHex } from '@noble/hashes/utils.js'
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import type { EscrowOrder, ExpectedOrder, Hex } from '@souk/escrow'
+import { escrowTermsHash } from '@souk/records'
 import { type ChainAction, escrowOrderOf, type OrderState } from '@souk/trading'
 import type { Chain, Chains } from './chains.ts'
 import { chainRetryMs, chainRetryMsMax } from './limits.ts'
@@ -161,7 +162,9 @@ export function expectedOf(
     feeBps: BigInt(order.feeBps),
     arbiterFeeBps: BigInt(order.arbiterFeeBps),
     defaultSellerBps: BigInt(order.defaultSellerBps),
-    termsHash: `0x${state.order}`
+    termsHash: toHex(
+      escrowTermsHash({ buyer: state.terms.buyer, seller: state.terms.seller, terms: hexToBytes(state.order) })
+    )
   }
 }
 

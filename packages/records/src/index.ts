@@ -29,7 +29,14 @@ export { clockSkewMsMax, conflictsPerSlotMax, kindLimits, recordBytesMax } from 
 export type { KindLimits } from './limits.ts'
 export { addMoney, currencyDecimals, formatMoney, isCurrency, moneyFromWire, moneyToWire, parseMoney } from './money.ts'
 export type { Money, WireMoney } from './money.ts'
-export { encodeStatement, openReceipt, openStatement, signStatement, verifyStatement } from './receipt.ts'
+export {
+  encodeStatement,
+  escrowTermsHash,
+  openReceipt,
+  openStatement,
+  signStatement,
+  verifyStatement
+} from './receipt.ts'
 export type { OpenedReceipt, Receipt, Statement } from './receipt.ts'
 export {
   compareForSlot,

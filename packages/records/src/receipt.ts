@@ -1,3 +1,5 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { concatBytes } from '@noble/hashes/utils.js'
 import * as z from 'zod'
 import { decodeCanonical, encodeCanonical, sameBytes } from './canonical.ts'
 import { RecordError } from './errors.ts'
@@ -42,7 +44,14 @@ export const receipt = z.looseObject({
   buyerSig: bytesOf(64),
   sellerSig: bytesOf(64),
   /** The transaction that ended the escrow, to spare a reader the search. The escrow's own state is what counts. */
-  settled: z.looseObject({ tx: bytesOf(32), logIndex: count(1_000_000) }).optional()
+  settled: z
+    .looseObject({
+      tx: bytesOf(32),
+      logIndex: count(1_000_000),
+      /** The order on chain, all but its `termsHash`: whoever has it can compute the escrow's id, and see whose it is. */
+      order: z.looseObject({}).optional()
+    })
+    .optional()
 })
 
 /** See {@link receipt}. */
@@ -51,13 +60,28 @@ export type Receipt = z.infer<typeof receipt>
 /** A receipt whose signatures hold. */
 export interface OpenedReceipt {
   readonly statement: Statement
-  readonly settled: { readonly tx: Uint8Array; readonly logIndex: number } | undefined
+  readonly settled:
+    | {
+        readonly tx: Uint8Array
+        readonly logIndex: number
+        readonly order?: Readonly<Record<string, unknown>> | undefined
+      }
+    | undefined
 }
 
 /** Two keys, two hashes, a link, a price and an escrow reference need about 500 bytes. */
 const statementBytesMax = 1024
 
+const escrowPrefix = new TextEncoder().encode('souk/escrow/1\n')
 const signaturePrefix = new TextEncoder().encode('souk/receipt/1\n')
+
+/**
+ * What an escrow's order commits to: the two identities and the hash of their terms, so that nobody else can show the
+ * money of these two as a trade of their own. SHA-256("souk/escrow/1\n" ‖ buyer ‖ seller ‖ terms), 32 bytes.
+ */
+export function escrowTermsHash({ buyer, seller, terms }: Pick<Statement, 'buyer' | 'seller' | 'terms'>): Uint8Array {
+  return sha256(concatBytes(escrowPrefix, buyer, seller, terms))
+}
 
 /** The bytes that both sign for. */
 export function encodeStatement(statement: Statement): Uint8Array {

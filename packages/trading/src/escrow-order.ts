@@ -1,6 +1,7 @@
+import { escrowTermsHash, type OpenedReceipt } from '@souk/records'
 import { TradingError } from './errors.ts'
 import { bytesToHex } from '@noble/hashes/utils.js'
-import { type EscrowFields, type Terms, termsHash } from './terms.ts'
+import { type EscrowFields, escrowFields, type Terms, termsHash } from './terms.ts'
 
 /** `Escrow.sol`'s `Order` as the escrow client takes it: every number a bigint, times in seconds. */
 export interface EscrowOrder {
@@ -21,7 +22,7 @@ export interface EscrowOrder {
   readonly feeBps: bigint
   readonly arbiterFeeBps: bigint
   readonly defaultSellerBps: bigint
-  /** Binds the order on chain to these terms. */
+  /** Binds the order on chain to these terms and to the two identities. */
   readonly termsHash: `0x${string}`
 }
 
@@ -35,17 +36,24 @@ export function escrowOrderOf(terms: Terms, termsBytes: Uint8Array): EscrowOrder
   if (terms.settlement.kind !== 'escrow') {
     throw new TradingError('wrong-escrow', `these terms settle by ${terms.settlement.kind}, not through escrow`)
   }
-  const { order } = terms.settlement
-  const { buyer, seller, arbiter, token, feeRecipient } = order
-  return {
-    buyer,
-    seller,
-    arbiter,
-    token,
-    feeRecipient,
-    ...numbersOf(order),
-    termsHash: `0x${bytesToHex(termsHash(termsBytes))}`
-  }
+  const { buyer, seller } = terms
+  return orderOf(terms.settlement.order, escrowTermsHash({ buyer, seller, terms: termsHash(termsBytes) }))
+}
+
+/**
+ * The order on chain that a receipt shows. Its id has to be the one in the statement: then it holds the money of the
+ * two who signed, and of nobody else.
+ *
+ * @returns Nothing when the receipt shows no order that could be one.
+ */
+export function escrowOrderIn({ statement, settled }: OpenedReceipt): EscrowOrder | undefined {
+  const fields = escrowFields.safeParse(settled?.order)
+  return fields.success ? orderOf(fields.data, escrowTermsHash(statement)) : undefined
+}
+
+function orderOf(fields: EscrowFields, hash: Uint8Array): EscrowOrder {
+  const { buyer, seller, arbiter, token, feeRecipient } = fields
+  return { buyer, seller, arbiter, token, feeRecipient, ...numbersOf(fields), termsHash: `0x${bytesToHex(hash)}` }
 }
 
 function numbersOf(order: EscrowFields) {

@@ -6,7 +6,7 @@ import type { OrderState } from './state.ts'
 
 /**
  * The proof of a trade that a feedback record carries: the closing where both signed one, else the agreement.
- * Where an escrow ended it, the transaction goes along.
+ * Where an escrow ended it, the transaction and the order on chain go along.
  *
  * @throws {@link TradingError} `no-receipt` while the two have not both signed anything.
  */
@@ -17,5 +17,7 @@ export function receiptOf(state: OrderState): Receipt {
   }
   const { chain } = state
   if (chain?.tx === undefined || chain.logIndex === undefined || !isFinalStatus(chain.status)) return receipt
-  return { ...receipt, settled: { tx: hexToBytes(chain.tx.replace(/^0x/, '')), logIndex: chain.logIndex } }
+  const { settlement } = state.terms
+  const order = settlement.kind === 'escrow' ? { order: settlement.order } : {}
+  return { ...receipt, settled: { tx: hexToBytes(chain.tx.replace(/^0x/, '')), logIndex: chain.logIndex, ...order } }
 }

@@ -15,7 +15,7 @@ import { keyCharsMax, legsMax, methodCharsMax, methodsMax, quantityMax, termsByt
 const amount104 = digits.refine((value) => BigInt(value) < 1n << 104n, 'is more than 104 bits')
 
 /** The fields of `Escrow.sol`'s `Order` but `termsHash`, which is the hash of what they stand in. */
-const escrowFields = z.strictObject({
+export const escrowFields = z.strictObject({
   buyer: evmAddress,
   seller: evmAddress,
   /** The zero address: none. */

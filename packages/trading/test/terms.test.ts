@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import {
   checkTerms,
@@ -55,9 +56,14 @@ test.each(Object.keys(choices) as ChoiceName[])('%s: terms pass both the codec a
   expect(() => checkTerms(terms, listingWith(), config)).not.toThrow()
 })
 
-test('the order on chain is what the terms say, with their hash', () => {
+test('the order on chain is what the terms say, and commits to them and to the two identities', () => {
   const terms = termsOf('escrow')
   const bytes = encodeTerms(terms)
+  const commitment = createHash('sha256')
+    .update('souk/escrow/1\n')
+    .update(terms.buyer)
+    .update(terms.seller)
+    .update(termsHash(bytes))
   expect(escrowOrderOf(terms, bytes)).toEqual({
     buyer: world.buyerAddress,
     seller: world.sellerAddress,
@@ -76,7 +82,7 @@ test('the order on chain is what the terms say, with their hash', () => {
     feeBps: 0n,
     arbiterFeeBps: 200n,
     defaultSellerBps: 5000n,
-    termsHash: `0x${Buffer.from(termsHash(bytes)).toString('hex')}`
+    termsHash: `0x${commitment.digest('hex')}`
   })
   expect(codeOf(() => escrowOrderOf(termsOf('direct'), bytes))).toBe('wrong-escrow')
 })
