@@ -35,6 +35,8 @@ export interface ChainAccount {
 }
 
 export interface Chain extends AsyncDisposable {
+  /** Of anvil: for whoever must end it when this process cannot. */
+  readonly pid: number
   readonly url: string
   readonly chainId: number
   readonly accounts: readonly [ChainAccount, ...ChainAccount[]]
@@ -140,6 +142,7 @@ async function prepareChain({ child, url, chainId, accounts, token }: Prepared):
     for (const { address } of accounts) await mint(address, 1_000_000n * tokenUnit)
   }
   return {
+    pid: child.pid ?? 0,
     url,
     chainId,
     accounts,

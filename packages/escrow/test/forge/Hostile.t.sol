@@ -92,6 +92,17 @@ contract HostileTest is Base {
         same(moody.balanceOf(address(escrow)), 0, "left");
     }
 
+    function test_credit_is_not_withdrawn_into_nowhere() public {
+        (Refuser party, Escrow.Order memory o) = withRefuser(Refuser.Mood.Refuse);
+        release(o, AMOUNT);
+        address[2] memory nowhere = [address(0), address(escrow)];
+        for (uint256 i = 0; i < 2; i++) {
+            vm.expectRevert(Escrow.BadValue.selector);
+            party.act(abi.encodeCall(Escrow.withdraw, (address(0), nowhere[i])));
+        }
+        same(escrow.credit(address(party), address(0)), 975_003, "credit");
+    }
+
     function test_withdrawals_by_signature_end() public {
         bytes memory sig = withdrawal(SELLER_KEY, seller, address(0), stranger);
         uint256 deadline = block.timestamp;
