@@ -1,17 +1,26 @@
 /** What a person may set: `config.yaml` in the home folder, and the flags of `souk start` over it. */
 import type { ChainInit, NetworkInit, TrustInit } from '@souk/node'
-import type { Did } from '@souk/records'
+import { categories, type Channel, type Did } from '@souk/records'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import { CliError } from './errors.ts'
 import { type Home, readOptional } from './home.ts'
 import { readText } from './input.ts'
 
+const channelNames: ReadonlySet<string> = new Set([
+  'people',
+  'feedback',
+  ...categories.map(({ id }) => `listings/${id}`)
+])
 const address = z
   .string()
   .regex(/^0x[0-9a-fA-F]{40}$/, 'is not an EVM address')
   .toLowerCase()
 const multiaddr = z.string().startsWith('/', 'is not a multiaddr, such as /ip4/127.0.0.1/tcp/4001').max(512)
+const channel = z.custom<Channel>(
+  (value) => typeof value === 'string' && channelNames.has(value),
+  `is no channel; there are ${[...channelNames].join(', ')}`
+)
 /** Digits, as a string where YAML would make a float of them. */
 const minor = z.union([z.int().min(0), z.string().regex(/^\d{1,39}$/, 'is not a whole number')]).transform(BigInt)
 
@@ -35,6 +44,7 @@ const chain = z.strictObject({
   contract: address,
   confirmations: z.int().min(0).max(1000),
   fromBlock: z.int().min(0).optional(),
+  pollMs: z.int().min(100).max(600_000).optional(),
   tokens: z.array(token).min(1).max(32)
 })
 
@@ -45,7 +55,8 @@ const config = z.strictObject({
       listen: z.array(multiaddr).max(16).optional(),
       announce: z.array(multiaddr).max(16).optional(),
       bootstrap: z.array(multiaddr).max(64).optional(),
-      mdns: z.boolean().optional()
+      mdns: z.boolean().optional(),
+      channels: z.array(channel).min(1).max(64).optional()
     })
     .optional(),
   chains: z.array(chain).max(8).optional(),
@@ -85,10 +96,10 @@ export async function readConfig(home: Home, flags: ConfigFlags = {}): Promise<C
   const file =
     bytes === undefined ? {} : check(config, parseYaml(new TextDecoder().decode(bytes), home.config), home.config)
   const chains = flags.chainConfig === undefined ? (file.chains ?? []) : await readChains(flags.chainConfig)
-  const { listen, announce, bootstrap, mdns } = { ...file.network, ...flagsOfNetwork(flags) }
+  const { listen, announce, bootstrap, mdns, channels } = { ...file.network, ...flagsOfNetwork(flags) }
   return {
     apiPort: flags.port === undefined ? file.api?.port : portOf(flags.port),
-    network: withoutUndefined({ listen, announce, bootstrap, mdns }),
+    network: withoutUndefined({ listen, announce, bootstrap, mdns, channels }),
     chains: chains.map(chainOf),
     trust: withoutUndefined({ curators: file.trust?.curators as Did[] | undefined, rates: file.trust?.rates })
   }
@@ -119,8 +130,8 @@ function portOf(text: string): number {
 
 function parseYaml(text: string, path: string): unknown {
   try {
-    // No anchors beyond a few: a file that expands to gigabytes is refused by the library's own bound.
-    return parse(text, { prettyErrors: false }) ?? {}
+    // No aliases: settings need none, and a few lines of them expand to gigabytes.
+    return parse(text, { prettyErrors: false, maxAliasCount: 0 }) ?? {}
   } catch (cause) {
     throw new CliError('bad-config', `${path} is not YAML: ${(cause as Error).message}`, { cause })
   }
@@ -134,10 +145,10 @@ function check<T extends z.ZodType>(shape: T, value: unknown, path: string): z.o
   throw new CliError('bad-config', `${path}: ${where === '' ? '' : `${where}: `}${issue?.message}`)
 }
 
-function chainOf({ fromBlock, tokens, ...rest }: z.output<typeof chain>): ChainInit {
+function chainOf({ fromBlock, pollMs, tokens, ...rest }: z.output<typeof chain>): ChainInit {
   return {
     ...rest,
-    ...(fromBlock === undefined ? {} : { fromBlock }),
+    ...withoutUndefined({ fromBlock, pollMs }),
     tokens: tokens.map((token) => withoutUndefined(token) as ChainInit['tokens'][number])
   }
 }

@@ -1,4 +1,4 @@
-import type { Did } from '@souk/records'
+import type { Channel, Did } from '@souk/records'
 
 /** A token that this node pays and is paid in. Anything not listed here is refused before money moves. */
 export interface TokenInit {
@@ -37,6 +37,11 @@ export interface NetworkInit {
   readonly bootstrap?: readonly string[]
   /** Finds nodes on the same LAN. Default: true. */
   readonly mdns?: boolean
+  /**
+   * Channels whose records this node gets by gossip and catch-up, keeps and serves. Default: all of the market. Without
+   * `feedback`, ratings are fetched when somebody asks for them.
+   */
+  readonly channels?: readonly Channel[]
 }
 
 /** Weight of a currency in one reference currency, for reputation only: its logarithm counts, so a rough figure does. */

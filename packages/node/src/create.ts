@@ -246,7 +246,7 @@ async function openNetwork(
   init: NodeInit,
   { storage, acquaintances, seed }: { storage: Storage; acquaintances: Acquaintances; seed: Uint8Array }
 ): Promise<Network> {
-  const { listen, announce, bootstrap, mdns } = init.network ?? {}
+  const { listen, announce, bootstrap, mdns, channels: carried } = init.network ?? {}
   const { records, sync } = storage
   return createNetwork(
     {
@@ -267,7 +267,7 @@ async function openNetwork(
       ...(announce === undefined ? {} : { announce }),
       bootstrap: bootstrap ?? [],
       mdns: mdns ?? true,
-      carry: { [market]: channels },
+      carry: { [market]: carried ?? channels },
       ...(init.now === undefined ? {} : { now: init.now })
     }
   )
