@@ -32,9 +32,12 @@ export type RelayInit = RelayConfigInput & {
   readonly onProblem?: (problem: RelayProblem) => void
 }
 
+/** Counted from zero on, so that the first is seen as a rise. */
+const problemCodes = ['read-only', 'writable-again', 'damaged', 'sweep-failed'] as const
+
 /** What goes wrong without ending the relay. */
 export interface RelayProblem {
-  readonly code: 'read-only' | 'writable-again' | 'damaged' | 'sweep-failed'
+  readonly code: (typeof problemCodes)[number]
   readonly message: string
 }
 
@@ -110,6 +113,7 @@ interface Starting {
 
 async function startParts(config: RelayConfig, { now, onProblem, stack }: Starting): Promise<Parts> {
   const tallies: Tallies = { checked: new Tally(), catchUps: new Tally(), problems: new Tally() }
+  for (const code of problemCodes) tallies.problems.add({ code }, 0)
   const report = (problem: RelayProblem): void => {
     tallies.problems.add({ code: problem.code })
     onProblem(problem)

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -55,6 +56,17 @@ export async function startNode(init: Partial<NetworkInit> = {}): Promise<TestNo
   return { network, storage, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
+const checker = 'promtool'
+
+/** Debian's package prometheus has it; tests that need it are skipped elsewhere. */
+export const hasPromtool: boolean = spawnSync(checker, ['--version']).status === 0
+
+/** What promtool has to complain about; empty when nothing. */
+export function promtool(args: readonly string[], options: { input?: string; cwd?: string } = {}): string {
+  const { status, stdout, stderr } = spawnSync(checker, args, { ...options, encoding: 'utf8' })
+  return status === 0 ? stderr : `${stdout}${stderr}`
+}
+
 /** Resolves once the store holds the record. */
 export async function holds({ storage }: { storage: Storage }, { id }: Pick<SoukRecord, 'id'>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -108,6 +120,20 @@ export function sealListing(signer: Signer, number = 1): SoukRecord<'listing'> {
     },
     signer
   )
+}
+
+/** A profile of `main` that says as little as it may. */
+export function sealProfile(signer: Signer): SoukRecord<'profile'> {
+  const createdAtMs = Date.now()
+  const times = { createdAtMs, expiresAtMs: createdAtMs + 20 * 86_400_000 }
+  const bytes = (): Uint8Array => new Uint8Array(randomBytes(32))
+  const profile: ContentOf<'profile'> = {
+    name: 'Ana',
+    next: bytes(),
+    peers: [],
+    prekeys: [{ key: bytes(), expiresAt: times.expiresAtMs }]
+  }
+  return sealRecord({ kind: 'profile', market: 'main', key: '', seq: 1, ...times, content: profile }, signer)
 }
 
 /** The buyer's feedback on the seller after one direct trade, with a receipt that both signed. */
