@@ -2,7 +2,7 @@
 // Runs one of the project's commands on a fresh clone: installs what is missing, then starts it on the Node that
 // the lock file pins. Plain JavaScript for any Node from 20 on, because nothing is installed when it starts.
 import { spawn } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -24,10 +24,15 @@ const commands = {
   check: () => [['oxfmt', '--check'], ['oxlint', '--type-aware'], ['knip']]
 }
 
-/** True when node_modules holds what the lock file names: npm writes its hidden lock after every install. */
+/** True when node_modules holds what the lock file names; npm writes what it installed into a hidden lock. */
 function installed() {
-  const marker = join(root, 'node_modules', '.package-lock.json')
-  return existsSync(marker) && statSync(marker).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs
+  const packagesIn = (path) => JSON.parse(readFileSync(join(root, path), 'utf8')).packages
+  if (!existsSync(join(root, 'node_modules', '.package-lock.json'))) return false
+  const [wanted, present] = [packagesIn('package-lock.json'), packagesIn('node_modules/.package-lock.json')]
+  return Object.entries(wanted).every(
+    ([path, { version, optional }]) =>
+      path === '' || present[path]?.version === version || (optional === true && present[path] === undefined)
+  )
 }
 
 /** Runs one command in the foreground, passing signals on, and resolves to its exit status. */
