@@ -53,41 +53,43 @@ export function showError(error: unknown): Shown {
 export function exitStatusOf(error: unknown): number {
   const { code } = showError(error)
   const status = typeof error === 'object' && error !== null && 'status' in error ? Number(error.status) : undefined
-  return byCode[code] ?? byStatus[status ?? -1] ?? 1
+  return byCode.get(code) ?? byStatus.get(status ?? -1) ?? 1
 }
 
-const byCode: Readonly<Record<string, number>> = {
-  usage: 2,
-  'unknown-field': 2,
-  'bad-file': 2,
-  'bad-draft': 2,
-  'bad-money': 2,
-  'bad-identity': 2,
-  'bad-phrase': 2,
-  'no-terminal': 2,
-  'weak-passphrase': 2,
-  'no-passphrase': 4,
-  'wrong-passphrase': 4,
-  'no-identity': 5,
-  'already-initialised': 6,
-  'already-running': 6,
-  'order-ended': 6,
-  locked: 6,
-  'unreachable-node': 7,
-  unreachable: 7,
-  'timed-out': 8,
-  timeout: 8,
-  cancelled: 130
-}
+const byCode: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    usage: 2,
+    'unknown-field': 2,
+    'bad-file': 2,
+    'bad-draft': 2,
+    'bad-money': 2,
+    'bad-identity': 2,
+    'bad-phrase': 2,
+    'no-terminal': 2,
+    'weak-passphrase': 2,
+    'no-passphrase': 4,
+    'wrong-passphrase': 4,
+    'no-identity': 5,
+    'already-initialised': 6,
+    'already-running': 6,
+    'order-ended': 6,
+    locked: 6,
+    'unreachable-node': 7,
+    unreachable: 7,
+    'timed-out': 8,
+    timeout: 8,
+    cancelled: 130
+  })
+)
 
-const byStatus: Readonly<Record<number, number>> = {
-  400: 2,
-  401: 4,
-  403: 4,
-  404: 5,
-  408: 8,
-  409: 6,
-  413: 2,
-  415: 2,
-  504: 8
-}
+const byStatus: ReadonlyMap<number, number> = new Map([
+  [400, 2],
+  [401, 4],
+  [403, 4],
+  [404, 5],
+  [408, 8],
+  [409, 6],
+  [413, 2],
+  [415, 2],
+  [504, 8]
+])

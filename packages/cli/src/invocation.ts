@@ -94,8 +94,8 @@ function createInvocation(host: Host, options: GlobalOptions): Invocation {
       const limit = (): AbortSignal =>
         timed === undefined ? AbortSignal.any([signal, timeoutOf(callTimeoutSeconds)]) : signal
       return {
-        call: (name: never, request: never) => client.call(name, request, { signal: limit() }),
-        events: (events) => client.events(events)
+        call: (name: never, request: never) => callWithin(limit(), (signal) => client.call(name, request, { signal })),
+        events: (events) => eventsWithin(events.signal, client.events(events))
       }
     },
     async confirm(question) {
@@ -103,6 +103,28 @@ function createInvocation(host: Host, options: GlobalOptions): Invocation {
       throw new CliError('cancelled', 'nothing was done')
     }
   }
+}
+
+/** A call that was given up fails with the reason for it, whatever the socket made of that. */
+async function callWithin<T>(signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  try {
+    return await call(signal)
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
+  }
+}
+
+/** The same for a stream; one that ends by itself ended because the node did. */
+async function* eventsWithin<T>(signal: AbortSignal, events: AsyncIterable<T>): AsyncIterable<T> {
+  try {
+    yield* events
+  } catch (error) {
+    signal.throwIfAborted()
+    throw new CliError('unreachable-node', 'the node stopped', { cause: error })
+  }
+  signal.throwIfAborted()
+  throw new CliError('unreachable-node', 'the node stopped')
 }
 
 function timeoutSignal(text: string | undefined): AbortSignal | undefined {

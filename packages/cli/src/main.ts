@@ -23,6 +23,8 @@ function followSignals(): AbortSignal {
     firstAtMs ??= performance.now()
     if (performance.now() - firstAtMs > secondSignalAfterMs) process.exit(130)
     controller.abort(new CliError('cancelled', 'stopped by a signal'))
+    // Whoever waits for input gets none any more.
+    process.stdin.destroy()
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
   return controller.signal

@@ -20,8 +20,8 @@ export async function runSouk(argv: readonly string[], host: Host): Promise<numb
     return 0
   } catch (error) {
     if (error instanceof CommanderError) return reportUsage(error, host, argv)
-    const { reason } = host.signal
-    const cause = host.signal.aborted && reason instanceof CliError ? reason : (abortCause(error) ?? error)
+    // What fails after the person ended it failed because of that.
+    const cause: unknown = host.signal.aborted ? host.signal.reason : error
     report(cause, host, argv)
     return exitStatusOf(cause)
   }
@@ -105,11 +105,4 @@ function report(error: unknown, host: Host, argv: readonly string[]): void {
   host.stderr.write(`${printable(code)}: ${printableLines(message).replaceAll('\n', '\n  ')}\n`)
   if (hint !== undefined) host.stderr.write(`  ${printable(hint)}\n`)
   if (code === 'internal' && error instanceof Error && host.env['SOUK_DEBUG']) host.stderr.write(`${error.stack}\n`)
-}
-
-/** Node wraps the reason of an abort; the reason is what happened. */
-function abortCause(error: unknown): unknown {
-  return error instanceof Error && error.name === 'AbortError' && error.cause instanceof CliError
-    ? error.cause
-    : undefined
 }

@@ -55,7 +55,8 @@ export const orderColumns: readonly Column<OrderView>[] = [
 
 export const orderDetails: readonly Column<OrderView>[] = [
   { name: 'id', of: ({ id }) => id },
-  { name: 'phase', of: ({ phase, reason }) => (reason === undefined ? phase : `${phase}, ${reason}`) },
+  { name: 'phase', of: ({ phase }) => phase },
+  { name: 'reason', of: ({ reason }) => reason },
   { name: 'waiting', of: (order) => waitingText(order) },
   { name: 'allowed', of: ({ allowed }) => allowed.join(', ') },
   { name: 'role', of: ({ role }) => role },

@@ -1,21 +1,20 @@
 import type { Command } from 'commander'
-import { CliError } from '../errors.ts'
 import type { Begin } from '../invocation.ts'
 
 export function addEvents(command: Command, begin: Begin): void {
   command
-    .option('--type <types>', 'only these, separated by commas: listing, order, feedback, peer, sync, problem')
+    .option('--type <types>', 'only these, separated by commas: gap, listing, order, feedback, peer, sync, problem')
+    .addHelpText('after', '\nThe first event is a gap: whatever happens after it is told.')
     .action(
       begin(async (run, { type }: { type?: string }) => {
         const wanted = type?.split(',')
         const client = await run.client()
-        for await (const event of client.events({ signal: run.signal })) {
+        // Asked for from a place that does not exist, the stream begins with a gap: from there on nothing is missed.
+        for await (const event of client.events({ signal: run.signal, after: 'now' })) {
           if (wanted !== undefined && !wanted.includes(event.type)) continue
           const { type: name, ...rest } = event
           run.out.line(event, [name, ...Object.values(rest).map(String)].join('  '))
         }
-        run.signal.throwIfAborted()
-        throw new CliError('unreachable-node', 'the node stopped')
       })
     )
 }
