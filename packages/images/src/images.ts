@@ -77,10 +77,11 @@ export interface AddOptions extends DecodeOptions {
 
 export interface GetOptions {
   /**
-   * Who may have it, seller first, then mirrors. Addresses only from local configuration: what a peer's record names
-   * is a {@link PeerId}, or the record could make us dial anything.
+   * Who may have it, seller first, then mirrors; a list holds the addresses of one peer. Addresses come from local
+   * configuration or from the seller's own signed profile and end in the peer's key: nothing else that a record names
+   * is dialled.
    */
-  providers?: (PeerId | Multiaddr)[]
+  providers?: (PeerId | Multiaddr | Multiaddr[])[]
   /** Most bytes taken. @default {@link blockBytesMax} */
   bytesMax?: number
   signal?: AbortSignal | undefined
@@ -367,6 +368,6 @@ async function onlyChunk(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array
   throw new Error('Helia gave no bytes')
 }
 
-function addressOf(provider: PeerId | Multiaddr): Multiaddr {
+function addressOf(provider: PeerId | Multiaddr | Multiaddr[]): Multiaddr | Multiaddr[] {
   return isPeerId(provider) ? multiaddr(`/p2p/${provider.toString()}`) : provider
 }

@@ -5,7 +5,7 @@ import {
   createNetwork,
   createPost,
   type Network,
-  peerIdFrom,
+  dialTargetOf,
   peerKeyFromSeed,
   type Post
 } from '@souk/network'
@@ -317,15 +317,15 @@ async function providersOf(
     profiles,
     network
   }: {
-    profiles: { contentOf: (did: Did) => Promise<{ peers: readonly { id: string }[] } | undefined> }
+    profiles: Pick<ProfileDesk, 'contentOf'>
     network: Network
   },
   sellers: readonly Did[]
 ) {
   const contents = await Promise.all(sellers.map((seller) => profiles.contentOf(seller)))
-  const own = contents.flatMap((content) => content?.peers ?? []).flatMap(({ id }) => peerIdFrom(id) ?? [])
-  const others = network.peers().filter((peer) => !own.some((each) => each.equals(peer)))
-  return [...own, ...others.slice(0, 4)]
+  const own = contents.flatMap((content) => content?.peers ?? [])
+  const others = network.peers().filter((peer) => !own.some(({ id }) => peer.toString() === id))
+  return [...own.flatMap(dialTargetOf), ...others.slice(0, 4)]
 }
 
 async function seedOf(storage: Storage): Promise<number> {

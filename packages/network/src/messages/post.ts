@@ -110,7 +110,7 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
 
   return {
     async deliver(letter, options = {}) {
-      const peers = letter.reach.peers.flatMap(targetOf)
+      const peers = letter.reach.peers.flatMap(dialTargetOf)
       try {
         await messages.send({ ...prepared(letter), peers }, options)
         return 'delivered'
@@ -130,8 +130,13 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
   }
 }
 
-/** Where a peer of a profile may be: the addresses that it names, else wherever the DHT finds it. */
-function targetOf({ id, addresses }: Reachable['peers'][number]): (PeerId | Multiaddr[])[] {
+/**
+ * What to dial for a peer of a profile: the addresses that it names, each bound to the peer's key, else the peer alone,
+ * wherever the DHT finds it.
+ *
+ * @returns Nothing for what is no peer.
+ */
+export function dialTargetOf({ id, addresses }: Reachable['peers'][number]): (PeerId | Multiaddr[])[] {
   try {
     const peer = peerIdFromString(id)
     const known = addresses.map((address) => withPeer(multiaddr(address), peer))
