@@ -19,7 +19,10 @@ describe('without a node', () => {
     ])
     expect(help).toMatchObject({ status: 0, stderr: '' })
     expect(help.stdout).toContain('listing')
-    expect(version).toEqual({ status: 0, stdout: '0.1.0\n', stderr: '' })
+    const { version: published } = JSON.parse(await readFile(join(import.meta.dirname, '../package.json'), 'utf8')) as {
+      version: string
+    }
+    expect(version).toEqual({ status: 0, stdout: `${published}\n`, stderr: '' })
     expect(noun).toMatchObject({ status: 0, stderr: '' })
     expect(noun.stdout).toMatch(/create.*import/s)
     expect(verb.stdout).toContain('--photo')
