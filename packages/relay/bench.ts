@@ -19,7 +19,7 @@ const startedAtOnce = 5
 
 await using stack = new AsyncDisposableStack()
 const folder = stack.use(await createFolder())
-const storage = stack.use(await createStorage({ directory: `${folder.path}/nodes`, now: Date.now }))
+const storage = stack.use(await createStorage({ directory: `${folder.path}/nodes`, now: Date.now, search: 'off' }))
 const { child, address, httpUrl } = await startRelayProcess(`${folder.path}/relay`)
 stack.defer(async () => {
   child.kill('SIGTERM')

@@ -4,7 +4,7 @@ import type { Channel, SoukRecord } from '@souk/records'
 import type { Datastore } from 'interface-datastore'
 import { type CatchUp, createCatchUp } from './catch-up/catch-up.ts'
 import type { CatchUpReport } from './catch-up/client.ts'
-import { sessionsMax } from './catch-up/limits.ts'
+import { catchUpsMax } from './catch-up/limits.ts'
 import type { RecordReader, SyncSource } from './catch-up/source.ts'
 import { NetworkError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
@@ -32,6 +32,8 @@ export interface NetworkInit extends HostInit {
   readonly bootstrap?: readonly string[]
   /** Channels to carry from the start, by market: `{ main: ['people', 'listings/el'] }`. */
   readonly carry?: Readonly<Record<string, readonly Channel[]>>
+  /** Peers that may catch up from this node at once. Default: {@link catchUpsMax} of the role. */
+  readonly catchUpsMax?: number
   readonly guard?: Omit<GuardInit, 'now'>
   readonly keeper?: Omit<KeeperInit, 'now' | 'bootstrap'>
 }
@@ -107,7 +109,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
   const gossip = createGossip({ pubsub: libp2p.services.pubsub, gate, guard }, { now })
   const catchUp = await createCatchUp(
     { libp2p, guard, gate, source, records },
-    { scopes: () => channels, sessionsMax: sessionsMax[init.role] }
+    { scopes: () => channels, sessionsMax: init.catchUpsMax ?? catchUpsMax[init.role] }
   )
   const carry = (market: string, channel: Channel): void => {
     channels.set(market, [...new Set([...(channels.get(market) ?? []), channel])])

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import {
   type Budget,
+  catchUpsMax,
   mailboxLimits,
   relayLimits,
   requestBudgetDefault,
@@ -80,6 +81,7 @@ const configSchema = strict({
     connectionMs: whole(relayLimits.connectionMs, { min: 1000, max: day }),
     connectionBytes: whole(Number(relayLimits.connectionBytes), { min: 1024, max: 1024 * gib })
   }),
+  catchUpsMax: whole(catchUpsMax.relay, { max: 10_000 }),
   budgets: part({
     gossip: budget(budgetOf('gossip')),
     catchUp: budget(budgetOf('/souk/sync/1')),

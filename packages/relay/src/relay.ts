@@ -140,7 +140,7 @@ async function startParts(config: RelayConfig, { now, onProblem, stack }: Starti
 async function openStorage({ directory, records }: RelayConfig, now: () => number): Promise<Storage> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 })
-    return await createStorage({ directory, now, limits: records })
+    return await createStorage({ directory, now, limits: records, search: 'off' })
   } catch (cause) {
     const code = cause instanceof StorageError ? cause.code : (cause as NodeJS.ErrnoException).code
     throw new RelayError('store-failed', `${directory}: ${code}: ${(cause as Error).message}`, { cause })
@@ -189,6 +189,7 @@ async function startNetwork(
         now,
         carry: carriedOf(markets),
         connectionsMax: connections.max,
+        catchUpsMax: config.catchUpsMax,
         relay: { ...circuit, connectionBytes: BigInt(circuit.connectionBytes) },
         guard: {
           connectionsPerHostMax: connections.perAddressMax,

@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { exposeFamilies } from '../src/exposition.ts'
 import type { Relay } from '../src/index.ts'
 import { unreadyReasons } from '../src/readiness.ts'
 import { Tally } from '../src/tally.ts'
 import {
+  canMount,
   createFolder,
   hasPromtool,
+  mountDisk,
   newSigner,
   promtool,
   publish,
@@ -75,6 +79,41 @@ describe('/healthz and /readyz', () => {
     expect((await fetch(`${httpUrl}/metrics`, { method: 'POST', body: 'x' })).status).toBe(405)
     const head = await fetch(`${httpUrl}/metrics`, { method: 'HEAD' })
     expect([head.status, await head.text()]).toEqual([200, ''])
+  })
+})
+
+const mountable = await canMount()
+
+describe('a full disk', () => {
+  it.skipIf(!mountable)('makes the relay unready until there is space, and costs nothing stored', async () => {
+    await using disk = await mountDisk({ mebibytes: 44 })
+    const problems: string[] = []
+    await using relay = await startRelay({
+      directory: join(disk.path, 'relay'),
+      onProblem: ({ code }) => void problems.push(code)
+    })
+    await using node = await startNode({ bootstrap: relay.addresses() })
+    const filler = join(disk.path, 'filler')
+    const publishNext = async (): Promise<void> => publish(node, sealListing(newSigner()))
+    await until(() => relay.status().peers === 1)
+    await publishNext()
+    await until(() => relay.status().records === 1)
+
+    await writeFile(filler, randomBytes(44 << 20)).catch(() => undefined)
+    await until(async () => {
+      await publishNext()
+      return relay.status().state === 'read-only'
+    })
+    expect(await ask(relay, '/readyz')).toEqual([503, 'read-only: the disk is full\n'])
+    expect((await scrape(relay)).get('souk_relay_read_only')).toBe(1)
+    const { records } = relay.status()
+
+    await rm(filler)
+    await until(() => relay.status().state === 'ready')
+    await publishNext()
+    await until(() => relay.status().records > records)
+    expect(await ask(relay, '/readyz')).toEqual([200, 'ready\n'])
+    expect(problems).toEqual(['read-only', 'writable-again'])
   })
 })
 

@@ -40,7 +40,7 @@ export interface TestNode extends AsyncDisposable {
 export async function startNode(init: Partial<NetworkInit> = {}): Promise<TestNode> {
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await createFolder())
-  const storage = stack.use(await createStorage({ directory: folder.path, now: Date.now }))
+  const storage = stack.use(await createStorage({ directory: folder.path, now: Date.now, search: 'off' }))
   const network = stack.use(
     await createNetwork(
       {
@@ -55,6 +55,30 @@ export async function startNode(init: Partial<NetworkInit> = {}): Promise<TestNo
   const owned = stack.move()
   return { network, storage, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
+
+/** A file system of its own in memory, of a size that can be filled. Only root may. */
+export async function mountDisk({ mebibytes }: { mebibytes: number }): Promise<{ path: string } & AsyncDisposable> {
+  const folder = await createFolder()
+  const mounted = spawnSync(mounter, ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', folder.path])
+  if (mounted.status !== 0) throw new Error('this user may not mount')
+  return {
+    path: folder.path,
+    async [Symbol.asyncDispose]() {
+      spawnSync(unmounter, [folder.path])
+      await folder[Symbol.asyncDispose]()
+    }
+  }
+}
+
+export async function canMount(): Promise<boolean> {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return false
+  return mountDisk({ mebibytes: 1 }).then(
+    (disk) => disk[Symbol.asyncDispose]().then(() => true),
+    () => false
+  )
+}
+
+const [mounter, unmounter] = ['mount', 'umount'] as const
 
 const checker = 'promtool'
 

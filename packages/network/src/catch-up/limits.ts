@@ -32,7 +32,7 @@ export const reconcilersMax = 64
 export const reconcileBytesAhead = 2 << 20
 
 /** Sessions that a node serves at once, and one peer's share of them: each holds reconcilers and a buffer. */
-export const sessionsMax = { node: 4, relay: 32 } as const
+export const catchUpsMax = { node: 4, relay: 32 } as const
 export const sessionsPerPeerMax = 1
 
 /** Ids that one session may make us look up. A market of 200,000 live listings in one go. */
