@@ -21,7 +21,11 @@ const commands = {
     ['tsc', '-b'],
     ['vitest', 'run', ...args]
   ],
-  check: () => [['oxfmt', '--check'], ['oxlint', '--type-aware'], ['knip']]
+  check: () => [
+    ['oxfmt', '--check'],
+    ['oxlint', '--type-aware', '--quiet'],
+    ['knip', '--no-config-hints']
+  ]
 }
 
 /** True when node_modules holds what the lock file names; npm writes what it installed into a hidden lock. */

@@ -181,17 +181,19 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
       { now }
     )
   )
-  const feedback = createFeedbacks(
-    {
-      records,
-      publisher,
-      directory,
-      orders,
-      proofOf: createEvidence({ chains }, { rates: init.trust?.rates ?? {} }),
-      signer,
-      onProblem
-    },
-    { now, curators: init.trust?.curators ?? [], seed: await seedOf(storage) }
+  const feedback = opened.use(
+    createFeedbacks(
+      {
+        records,
+        publisher,
+        directory,
+        orders,
+        proofOf: createEvidence({ chains }, { rates: init.trust?.rates ?? {} }),
+        signer,
+        onProblem
+      },
+      { now, curators: init.trust?.curators ?? [], seed: await seedOf(storage) }
+    )
   )
 
   const closing = new AbortController()
@@ -263,7 +265,8 @@ async function openNetwork(
     },
     {
       role: 'node',
-      listen: listen ?? ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws'],
+      // The last asks relays that it meets for a place, so that nodes behind a router can be reached.
+      listen: listen ?? ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws', '/p2p-circuit'],
       ...(announce === undefined ? {} : { announce }),
       bootstrap: bootstrap ?? [],
       mdns: mdns ?? true,

@@ -42,6 +42,7 @@ export {
   compareForSlot,
   isRecordId,
   openRecord,
+  openRecordAside,
   recordDigest,
   recordIdOfDigest,
   reopenRecord,
@@ -49,7 +50,7 @@ export {
 } from './record.ts'
 export type { AnyRecord, RecordDraft, RecordId, SoukRecord } from './record.ts'
 export { createVerifier, verifySignature } from './signature.ts'
-export type { SignatureInput, Verify } from './signature.ts'
+export type { SignatureInput, Verifier, Verify } from './signature.ts'
 export { cleanText, isCleanLine, isCleanText } from './text.ts'
 export { walletAddress } from './wallet.ts'
 export { findWork } from './work.ts'

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, hash, scrypt, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, hash, type KeyObject, scrypt, sign, verify } from 'node:crypto'
 import type { Equation, ScryptCost } from './platform.ts'
 
 /**
@@ -13,10 +13,19 @@ export function importKey(publicKey: Uint8Array): Equation | undefined {
   const jwk = { kty: 'OKP', crv: 'Ed25519', x: toBase64url(publicKey) }
   try {
     const key = createPublicKey({ key: jwk, format: 'jwk' })
-    return (signature, message) => verify(null, message, key, signature)
+    return Object.assign((signature: Uint8Array, message: Uint8Array) => verify(null, message, key, signature), {
+      aside: (signature: Uint8Array, message: Uint8Array) => verifyAside(key, { signature, message })
+    })
   } catch {
     return undefined
   }
+}
+
+/** On libuv's thread pool; Node copies what it is given before this returns. */
+function verifyAside(key: KeyObject, given: { signature: Uint8Array; message: Uint8Array }): Promise<boolean> {
+  return new Promise((resolve) => {
+    verify(null, given.message, key, given.signature, (error, holds) => resolve(error === null && holds))
+  })
 }
 
 /** @param privateKey - 32-byte seed. */

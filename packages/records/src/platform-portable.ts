@@ -16,13 +16,16 @@ export function importKey(publicKey: Uint8Array): Equation | undefined {
   const encoded = new Uint8Array(publicKey)
   const a = decodePoint(encoded)
   if (a === undefined) return undefined
-  return (signature, message) => {
+  const holds = (signature: Uint8Array, message: Uint8Array): boolean => {
     const r = signature.subarray(0, 32)
     const h = bytesToNumberLE(sha512(concatBytes(r, encoded, message))) % Point.CURVE().n
     const s = bytesToNumberLE(signature.subarray(32))
     const expected = Point.BASE.multiplyUnsafe(s).subtract(a.multiplyUnsafe(h)).toBytes()
     return expected.every((byte, index) => byte === r[index])
   }
+  return Object.assign(holds, {
+    aside: (signature: Uint8Array, message: Uint8Array) => Promise.resolve(holds(signature, message))
+  })
 }
 
 export { sha256 } from '@noble/hashes/sha2.js'

@@ -4,7 +4,11 @@
  */
 
 /** The verification equation of one public key: encode(S·B − h·A) = R. Expects strict encodings. */
-export type Equation = (signature: Uint8Array, message: Uint8Array) => boolean
+export interface Equation {
+  (signature: Uint8Array, message: Uint8Array): boolean
+  /** The same answer, computed beside the main thread where the platform has threads for it. */
+  readonly aside: (signature: Uint8Array, message: Uint8Array) => Promise<boolean>
+}
 
 /** Cost of scrypt (RFC 7914 section 2): memory is 128·N·r bytes. */
 export interface ScryptCost {
