@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import {
   cleanText,
   type ContentOf,
@@ -15,7 +16,7 @@ import { receiptOf } from '@souk/trading'
 import { NodeError } from './errors.ts'
 import type { Proof } from './evidence.ts'
 import type { Feedback, FeedbackView, ReputationView } from './feedback.ts'
-import { feedbackLifeMs, pageMax } from './limits.ts'
+import { feedbackLifeMs, pageMax, spreadOnCloseMs } from './limits.ts'
 import type { OrderDesk } from './orders.ts'
 import type { Publisher } from './publisher.ts'
 
@@ -40,7 +41,7 @@ export interface FeedbacksInit {
 }
 
 /** Ratings of this node's orders, those of others, and what they are worth to this reader. */
-export interface FeedbackDesk extends Feedback {
+export interface FeedbackDesk extends Feedback, AsyncDisposable {
   /** Puts one's own ratings, and those one received, where strangers look for them. */
   spread(): Promise<void>
 }
@@ -49,11 +50,17 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
   const { records, publisher, directory, orders, proofOf, signer } = components
   const me = didFromKey(signer.publicKey)
 
+  const spreading = new Set<Promise<unknown>>()
+
   const spreadOne = async (record: FeedbackRecord): Promise<void> => {
+    const work = directory.publish(record)
+    spreading.add(work)
     try {
-      await directory.publish(record)
+      await work
     } catch (error) {
       components.onProblem({ code: 'feedback', message: `a rating could not be spread: ${(error as Error).message}` })
+    } finally {
+      spreading.delete(work)
     }
   }
 
@@ -106,6 +113,13 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
       const own = await records.list({ kind: 'feedback', author: signer.publicKey, limit: pageMax })
       const received = await records.feedbackOn(signer.publicKey)
       for (const record of [...own, ...received]) await spreadOne(record as FeedbackRecord)
+    },
+    async [Symbol.asyncDispose]() {
+      // Who rates and leaves at once may not be back for weeks.
+      const patience = new AbortController()
+      const late = setTimeout(spreadOnCloseMs, undefined, { signal: patience.signal }).catch(() => undefined)
+      await Promise.race([Promise.allSettled(spreading), late])
+      patience.abort()
     }
   }
 
