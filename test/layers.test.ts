@@ -18,7 +18,7 @@ const layers: Record<string, readonly string[]> = {
   relay: ['records', 'storage', 'network'],
   api: ['records', 'node'],
   cli: ['records', 'api', 'node', 'relay'],
-  devnet: ['records', 'node', 'relay', 'escrow', 'api']
+  devnet: ['records', 'node', 'relay', 'escrow', 'api', 'cli']
 }
 
 /** Heavy libraries that one package alone may import, so that the others stay light. */
