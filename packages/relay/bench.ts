@@ -15,7 +15,9 @@ import { createFolder } from './test/world.ts'
 
 const steps = process.argv.slice(2).map(Number)
 const restMs = 20_000
+/** A relay takes 32 connections a second from one address. */
 const startedAtOnce = 5
+const pauseMs = 250
 
 await using stack = new AsyncDisposableStack()
 const folder = stack.use(await createFolder())
@@ -32,6 +34,7 @@ for (const reservations of steps.length > 0 ? steps : [0, 100]) {
   while (nodes.length < reservations) {
     const missing = Math.min(startedAtOnce, reservations - nodes.length)
     nodes.push(...(await Promise.all(Array.from({ length: missing }, () => startReserving(storage)))))
+    await sleep(pauseMs)
   }
   process.stdout.write(`${JSON.stringify(await measure())}\n`)
 }
