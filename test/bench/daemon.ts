@@ -6,7 +6,9 @@ import { createInterface } from 'node:readline'
 import { compare, type Report, scratch, timed } from './measure.ts'
 
 const root = join(import.meta.dirname, '../..')
-const idleMs = 20_000
+/** Compiling, the first look around and the check of the store are over by then. */
+const settleMs = 15_000
+const idleMs = 30_000
 const pageBytes = 4096
 const ticksPerSecond = 100
 
@@ -32,6 +34,7 @@ export async function benchDaemon(): Promise<Report> {
 
   const daemon = spawn(process.execPath, start, { stdio: ['ignore', 'pipe', 'inherit'] })
   const readyMs = await timed(() => firstLine(daemon))
+  await new Promise((resolve) => setTimeout(resolve, settleMs))
   const before = await cpuSecondsOf(daemon)
   await new Promise((resolve) => setTimeout(resolve, idleMs))
   const cpuPercent = (((await cpuSecondsOf(daemon)) - before) / (idleMs / 1000)) * 100
