@@ -172,6 +172,12 @@ export const contract = {
     query: z.strictObject({ search: flag }),
     response: z.array(feedbackView)
   },
+  'GET /v1/ratings/:id': {
+    summary: 'One rating by its id; with search, from the DHT when it is not here',
+    scope: 'read',
+    query: z.strictObject({ search: flag }),
+    response: feedbackView
+  },
   'GET /v1/reputation/:did': {
     summary: 'How far trust in an identity reaches, and why',
     scope: 'read',

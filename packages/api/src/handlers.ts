@@ -31,6 +31,8 @@ export function createHandlers(node: SoukNode): Handlers {
     'GET /v1/orders/:id': ({ params }) => mutable(node.orders.get(params.id)),
     'POST /v1/orders/:id/actions': ({ params, body }) => mutable(node.orders.act(params.id, body)),
     'POST /v1/feedback': ({ body }) => mutable(node.feedback.give(body)),
+    'GET /v1/ratings/:id': ({ params, query, signal }) =>
+      mutable(node.feedback.get(params.id, { ...(query as object), signal })),
     'GET /v1/feedback/:did': ({ params, query, signal }) =>
       mutable(node.feedback.about(didOf(params.did), { ...(query as object), signal })),
     'GET /v1/reputation/:did': ({ params, query, signal }) =>

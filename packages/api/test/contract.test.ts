@@ -109,6 +109,11 @@ test('the node’s refusals keep their codes, and have a status', async () => {
   const nowhere = '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
   const refusals: [() => Promise<unknown>, number, string][] = [
     [() => client.call('GET /v1/orders/:id', { params: { id: 'a'.repeat(64) } }), 404, 'not-found'],
+    [
+      () => client.call('GET /v1/ratings/:id', { params: { id: 'nothing' }, query: { search: 'true' } }),
+      404,
+      'not-found'
+    ],
     [() => client.call('POST /v1/listings', { body: { ...lamp, settlements: [{ kind: 'escrow' }] } }), 422, 'no-chain'],
     [() => client.call('POST /v1/images', { body: new TextEncoder().encode('<svg/>') }), 415, 'not-an-image'],
     [() => client.call('POST /v1/peers', { body: { address: nowhere } }), 502, 'unreachable'],
@@ -123,7 +128,7 @@ test('the node’s refusals keep their codes, and have a status', async () => {
 
 test('every route but those that need a finished trade was proven against a real node', () => {
   const unproven = Object.keys(contract).filter((name) => !proven.has(name as RouteName))
-  expect(unproven).toEqual(['POST /v1/orders/:id/actions', 'POST /v1/feedback'])
+  expect(unproven).toEqual(['POST /v1/orders/:id/actions', 'POST /v1/feedback', 'GET /v1/ratings/:id'])
 })
 
 test('the OpenAPI document is one by the schema of OpenAPI 3.1', async () => {

@@ -6,7 +6,10 @@ import type { Person } from './person.ts'
 import { hold, seen } from './story.ts'
 
 /** Who traded goes away; who comes after them and never met them finds out what they did. */
-export async function judge(stage: Stage, { neighbour }: { neighbour: Person }): Promise<ReputationView> {
+export async function judge(
+  stage: Stage,
+  { neighbour, rating }: { neighbour: Person; rating: string }
+): Promise<ReputationView> {
   const { story, seller, buyer } = stage
   await story.tell({ who: `${seller.name}, ${buyer.name}`, name: 'go offline' }, async () => {
     await Promise.all([seller.stop(), buyer.stop()])
@@ -14,8 +17,9 @@ export async function judge(stage: Stage, { neighbour }: { neighbour: Person }):
     return seen('both processes have ended')
   })
   const onlooker = await lookOn(stage, neighbour)
-  const listing = await findRatings(stage, onlooker)
-  return weigh(stage, { onlooker, listing })
+  await findRating(stage, onlooker)
+  await fetchRating(stage, { onlooker, id: rating })
+  return weigh(stage, onlooker)
 }
 
 /**
@@ -45,46 +49,64 @@ async function lookOn({ market, story, seller, buyer, goods }: Stage, neighbour:
   })
 }
 
-async function findRatings({ story, seller, buyer }: Stage, onlooker: Person): Promise<string> {
-  const title = { who: onlooker.name, name: 'finds the rating in located set and DHT, both parties offline' }
-  return story.tell(title, async () => {
-    const query = { search: 'true' } as const
-    // A node that has just joined knows few of the DHT: the next question may reach more of them.
-    const found = await onlooker.until('the rating', () => ratingOf(onlooker, { seller, buyer, query }), {
-      everyMs: 1000
-    })
+/** What a stranger does who knows the seller's name only: asks those who keep the set of ratings on it. */
+async function findRating({ story, seller, buyer }: Stage, onlooker: Person): Promise<void> {
+  const title = { who: onlooker.name, name: 'finds the rating in the seller’s located set, both parties offline' }
+  await story.tell(title, async () => {
+    const found = await onlooker.until(
+      'the rating',
+      () => ratingOf(onlooker, { seller, buyer, search: 'true' }),
+      patient
+    )
     hold(found.stars === 5, `it has ${found.stars} stars`)
-    // Two signatures, until the onlooker's own watcher has read the chain.
     await onlooker.until('the proof', async () => {
-      const held = await ratingOf(onlooker, { seller, buyer })
+      // Two signatures, until the onlooker's own watcher has read the chain.
+      const held = await ratingOf(onlooker, { seller, buyer, search: 'false' })
       return held?.evidence === 'escrow'
     })
-    await onlooker.call('GET /v1/feedback/:did', { params: { did: buyer.did }, query })
-    return seen(`${found.stars} stars, proved by the escrow’s event: “${found.text}”`, found.listing)
+    return seen(`${found.stars} stars, proved by the escrow’s event: “${found.text}”`)
   })
 }
 
+/** By its hash, as somebody hands on a link: the DHT's value, and no keeper of anybody's set is asked. */
+async function fetchRating(
+  { story, seller, buyer }: Stage,
+  { onlooker, id }: { onlooker: Person; id: string }
+): Promise<void> {
+  await story.tell({ who: onlooker.name, name: 'fetches the other rating from the DHT, by its hash' }, async () => {
+    const fetched = await onlooker.until('the value', () => valueOf(onlooker, id), patient)
+    hold(fetched.rater === seller.did && fetched.subject === buyer.did, 'it is of somebody else')
+    return seen(`${fetched.stars} stars by ${seller.name} on ${buyer.name}: “${fetched.text}”`)
+  })
+}
+
+/** A node that has just joined knows few of the DHT: the next question may reach more of them. */
+const patient = { everyMs: 1000 }
+
 async function ratingOf(
   reader: Person,
-  { seller, buyer, query = {} }: { seller: Person; buyer: Person; query?: { search?: 'true' } }
+  { seller, buyer, search }: { seller: Person; buyer: Person; search: 'true' | 'false' }
 ): Promise<FeedbackView | undefined> {
-  const ratings = await reader.call('GET /v1/feedback/:did', { params: { did: seller.did }, query })
+  const request = { params: { did: seller.did }, query: { search } }
+  const ratings = await reader.call('GET /v1/feedback/:did', request)
   return ratings.find(({ rater }) => rater === buyer.did)
 }
 
-async function weigh(
-  { story, seller, buyer }: Stage,
-  { onlooker, listing }: { onlooker: Person; listing: string }
-): Promise<ReputationView> {
+function valueOf({ call }: Person, id: string): Promise<FeedbackView | undefined> {
+  const request = { params: { id }, query: { search: 'true' } } as const
+  return call('GET /v1/ratings/:id', request).catch((error: { code?: string }) => {
+    if (error.code !== 'not-found') throw error
+    return undefined
+  })
+}
+
+async function weigh({ story, seller, buyer }: Stage, onlooker: Person): Promise<ReputationView> {
   return story.tell({ who: onlooker.name, name: 'computes the seller’s reputation, and says why' }, async () => {
     const reputation = await onlooker.call('GET /v1/reputation/:did', { params: { did: seller.did } })
     const [because] = reputation.because
     hold(reputation.expected > 0.5, `${reputation.expected} is no better than knowing nothing`)
     hold(because !== undefined && because.path.includes(buyer.did), 'nothing says why')
-    hold(listing !== '', 'the rating names no listing')
-    return seen(
-      `${(100 * reputation.expected).toFixed(0)} % expected good, because ${onlooker.name} trusts ${buyer.name}`,
-      reputation
-    )
+    const share = `${(100 * reputation.expected).toFixed(0)} %`
+    return seen(`${share} expected good, because ${onlooker.name} trusts ${buyer.name}`, reputation)
   })
 }

@@ -12,6 +12,8 @@ const address = 'Bruno Berger, Taborstraße 7, 1020 Wien, Austria'
 /** What a trade left behind. */
 export interface Traded {
   readonly order: string
+  /** Id of what the seller said of the buyer. */
+  readonly rating: string
   readonly price: bigint
   readonly before: Balances
 }
@@ -22,8 +24,8 @@ export async function trade(stage: Stage, wanted: ListingView): Promise<Traded> 
   await changeMind(stage, before)
   const { order, price } = await buy(stage, wanted)
   await handOver(stage, { order, price, before })
-  await rate(stage, order)
-  return { order, price, before }
+  const rating = await rate(stage, order)
+  return { order, rating, price, before }
 }
 
 async function fillPurse(stage: Stage): Promise<Balances> {
@@ -71,7 +73,7 @@ async function buy(stage: Stage, wanted: ListingView): Promise<{ order: string; 
   })
 }
 
-async function handOver(stage: Stage, { order, price, before }: Traded): Promise<void> {
+async function handOver(stage: Stage, { order, price, before }: Omit<Traded, 'rating'>): Promise<void> {
   const { story, seller, buyer } = stage
   await story.tell({ who: seller.name, name: 'accepts, on the chain too' }, async () => {
     await act(seller, order, { action: 'accept' })
@@ -98,9 +100,9 @@ async function handOver(stage: Stage, { order, price, before }: Traded): Promise
   })
 }
 
-async function rate(stage: Stage, order: string): Promise<void> {
+async function rate(stage: Stage, order: string): Promise<string> {
   const { story, seller, buyer } = stage
-  await story.tell({ who: `${buyer.name}, ${seller.name}`, name: 'rate each other, once' }, async () => {
+  return story.tell({ who: `${buyer.name}, ${seller.name}`, name: 'rate each other, once' }, async () => {
     await buyer.call('POST /v1/feedback', {
       body: {
         order,
@@ -109,7 +111,9 @@ async function rate(stage: Stage, order: string): Promise<void> {
         text: 'Sounds as dry and open as promised, packed like an egg.'
       }
     })
-    await seller.call('POST /v1/feedback', { body: { order, stars: 5, text: 'Paid at once, a pleasure.' } })
+    const { id } = await seller.call('POST /v1/feedback', {
+      body: { order, stars: 5, text: 'Paid at once, a pleasure.' }
+    })
     const again = await buyer.call('POST /v1/feedback', { body: { order, stars: 1 } }).then(
       () => undefined,
       (error: { code?: string }) => error.code
@@ -117,7 +121,7 @@ async function rate(stage: Stage, order: string): Promise<void> {
     hold(again === 'already-given', `a second rating was answered with ${again ?? 'yes'}`)
     await Promise.all([hasRating(buyer, seller), hasRating(seller, buyer)])
     await areKept(stage)
-    return seen('five stars each, kept by the relay too; a second rating is refused')
+    return seen('five stars each, kept by the relay too; a second rating is refused', id)
   })
 }
 

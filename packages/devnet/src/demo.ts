@@ -47,7 +47,7 @@ export async function playDemo(init: DemoInit): Promise<DemoResult> {
     const { neighbour, wanted } = await openMarket(stage)
     const traded = await trade(stage, wanted)
     shown.balances = { before: traded.before }
-    shown.reputation = await judge(stage, { neighbour })
+    shown.reputation = await judge(stage, { neighbour, rating: traded.rating })
     shown.balances = { before: traded.before, after: await comeBack(stage, traded) }
     shown.ok = true
   } catch (error) {

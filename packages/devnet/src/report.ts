@@ -1,8 +1,10 @@
 import { styleText } from 'node:util'
+import type { ReputationView } from '@souk/node'
 import { names } from './cast.ts'
 import type { DemoResult } from './demo.ts'
 import type { Devnet } from './devnet.ts'
 import { type Balances, tokenText } from './money.ts'
+import type { Person } from './person.ts'
 import type { Listener, Step } from './story.ts'
 import { renderTable } from './table.ts'
 
@@ -24,7 +26,7 @@ export function createProgress(screen: Screen): Listener {
 }
 
 /** The end of the story: who did what, how long it took, money, and the seller's name. */
-export function reportText({ steps, balances, reputation }: DemoResult, screen: Screen): string {
+export function reportText({ steps, balances, reputation, market }: DemoResult, screen: Screen): string {
   const rows = steps.map((step) => [markOf(step, screen), step.who, step.name, timeText(step.ms)])
   const totalMs = steps.reduce((sum, { ms }) => sum + ms, 0)
   return [
@@ -32,7 +34,7 @@ export function reportText({ steps, balances, reputation }: DemoResult, screen: 
     ...renderTable(['', 'who', 'what', '   time'], [...rows, ['', '', 'all of it', timeText(totalMs)]]),
     '',
     ...moneyLines(balances),
-    ...(reputation === undefined ? [] : reputationLines(reputation)),
+    ...(reputation === undefined ? [] : reputationLines(reputation, market?.people ?? [])),
     ''
   ].join('\n')
 }
@@ -94,15 +96,21 @@ function moneyLines({ before, after }: DemoResult['balances']): string[] {
   ]
 }
 
-function reputationLines({ expected, lowerBound, ratings, evidence, because }: NonNullable<DemoResult['reputation']>) {
+function reputationLines(
+  { expected, lowerBound, ratings, evidence, because }: ReputationView,
+  people: readonly Person[]
+): string[] {
   const share = (part: number): string => `${(100 * part).toFixed(1)} %`
   const { onlooker, seller, buyer } = names
   const proofs = Object.entries(evidence).map(([kind, count]) => `${count} by ${kind}`)
+  // The node tells people by the ends of their keys; here their names are known.
+  const named = (text: string): string =>
+    people.reduce((rest, { did, name }) => rest.replaceAll(`…${did.slice(-6)}`, name), text)
   return [
     `${onlooker}, who took no part and met neither, expects ${share(expected)} of ${seller}’s trades to go well`,
     `(at least ${share(lowerBound)}), from ${ratings} rating, proved: ${proofs.join(', ')}.`,
-    `Why: ${onlooker} trusts ${buyer}, so a walk from there counts:`,
-    ...because.map(({ text, contribution }) => `  ${contribution.toFixed(2)}  ${text}`)
+    `Why: ${onlooker} trusts ${buyer}, and`,
+    ...because.map(({ text, contribution }) => `  ${buyer} ${named(text)}  (counts ${contribution.toFixed(2)})`)
   ]
 }
 

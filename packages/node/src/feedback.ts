@@ -57,6 +57,16 @@ export interface Feedback {
     subject: Did,
     options?: { readonly search?: boolean | undefined; readonly signal?: AbortSignal | undefined }
   ): Promise<FeedbackView[]>
+  /**
+   * One rating by its id, as somebody hands it on. With `search` it is fetched from the DHT when it is not here: it
+   * stands there under its own hash, so that neither its subject nor anybody else can keep it back.
+   *
+   * @throws {@link NodeError} `not-found`.
+   */
+  get(
+    id: string,
+    options?: { readonly search?: boolean | undefined; readonly signal?: AbortSignal | undefined }
+  ): Promise<FeedbackView>
   reputation(
     subject: Did,
     options?: { readonly search?: boolean | undefined; readonly signal?: AbortSignal | undefined }

@@ -4,8 +4,11 @@ import {
   type ContentOf,
   type Did,
   didFromKey,
+  isRecordId,
   keyFromDid,
   openReceipt,
+  recordDigest,
+  type RecordId,
   type Signer,
   type SoukRecord
 } from '@souk/records'
@@ -23,9 +26,9 @@ import type { Publisher } from './publisher.ts'
 type FeedbackRecord = SoukRecord<'feedback'> & { readonly content: ContentOf<'feedback'> }
 
 export interface FeedbacksComponents {
-  readonly records: Pick<RecordStore, 'conflicts' | 'feedbackOn' | 'list' | 'on' | 'put' | 'head'>
+  readonly records: Pick<RecordStore, 'conflicts' | 'feedbackOn' | 'get' | 'list' | 'on' | 'put' | 'head'>
   readonly publisher: Publisher
-  readonly directory: Pick<FeedbackDirectory, 'publish' | 'find'>
+  readonly directory: Pick<FeedbackDirectory, 'publish' | 'find' | 'get'>
   readonly orders: Pick<OrderDesk, 'held'>
   readonly proofOf: (record: FeedbackRecord) => Promise<Proof>
   readonly signer: Signer
@@ -78,6 +81,17 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
     return (await records.feedbackOn(key)) as FeedbackRecord[]
   }
 
+  const one = async (
+    id: RecordId,
+    { search, signal }: { search: boolean; signal: AbortSignal | undefined }
+  ): Promise<FeedbackRecord | undefined> => {
+    const held = await records.get(id)
+    if (held !== undefined || !search) return held?.kind === 'feedback' ? (held as FeedbackRecord) : undefined
+    const found = await directory.get(recordDigest(id), signal === undefined ? {} : { signal })
+    if (found !== undefined) await records.put(found)
+    return found
+  }
+
   return {
     async give(draft) {
       const held = await orders.held(draft.order)
@@ -100,6 +114,11 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
         content
       )) as FeedbackRecord
       void spreadOne(record)
+      return view(record)
+    },
+    async get(id, { search = false, signal } = {}) {
+      const record = isRecordId(id) ? await one(id, { search, signal }) : undefined
+      if (record === undefined) throw new NodeError('not-found', `no rating ${id.slice(0, 100)} is here`)
       return view(record)
     },
     about: async (subject, options) => Promise.all((await about(subject, options)).map(view)),

@@ -36,6 +36,9 @@ test('a pick-up: the code shown at the door ends the order on both sides, and bo
   expect(given.evidence).toBe('pair')
   await expect(buyer.feedback.give({ order: bought.id, stars: 1 })).rejects.toMatchObject({ code: 'already-given' })
   await until(seller, async () => (await seller.feedback.about(seller.did)).length === 1)
+  expect(await seller.feedback.get(given.id)).toEqual(given)
+  const unknown = `${given.id.slice(0, -4)}aaaa`
+  await expect(seller.feedback.get(unknown, { search: true })).rejects.toMatchObject({ code: 'not-found' })
 })
 
 test('through escrow: the money goes to the seller when the buyer confirms, to the unit', async () => {

@@ -47,6 +47,18 @@ export function addFeedback(feedback: Command, begin: Begin): void {
         await run.out.list(await client.call('GET /v1/feedback/:did', { params, query }), shape)
       })
     )
+  feedback
+    .command('get')
+    .description('one rating')
+    .argument('<id>', 'its id, as whoever gave it has it')
+    .option('--search', 'fetch it from the network when it is not here')
+    .action(
+      begin(async (run, id: string, { search }: { search?: boolean }) => {
+        const client = await run.client()
+        const query = { search: search === true ? ('true' as const) : undefined }
+        await run.out.show(await client.call('GET /v1/ratings/:id', { params: { id }, query }), shape)
+      })
+    )
 }
 
 /** @returns The identity that is meant: `me` is one's own. */
