@@ -3,12 +3,15 @@ import type { PeerId } from '@libp2p/interface'
 import {
   type AnyRecord,
   type Channel,
+  createVerifier,
   openRecord,
+  openRecordAside,
   RecordError,
   type RecordErrorCode,
   type RecordId,
   reopenRecord,
-  topicOf
+  topicOf,
+  type Verifier
 } from '@souk/records'
 import type { Guard } from './guard/guard.ts'
 import { expiredGraceMs, freshMs, verifiedAtOnceMax } from './limits.ts'
@@ -72,8 +75,10 @@ export interface RecordGateInit {
 export function createRecordGate(components: { store: RecordStore; guard: Guard }, init: RecordGateInit): RecordGate {
   const { store, guard } = components
 
-  const open = (bytes: Uint8Array, source: RecordSource): AnyRecord | GateResult => {
-    const opened = openOrRefuse(bytes, init.now())
+  const verifier = createVerifier()
+
+  const open = async (bytes: Uint8Array, source: RecordSource): Promise<AnyRecord | GateResult> => {
+    const opened = await openOrRefuse(bytes, { nowMs: init.now(), verifier })
     if (!('bytes' in opened)) return opened
     const { id, market, channel } = opened
     if (source.topic !== undefined && topicOf(market, channel) !== source.topic) {
@@ -86,11 +91,13 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
 
   const acceptMany = async (list: readonly Uint8Array[], source: RecordSource): Promise<GateResult[]> => {
     const opened: (AnyRecord | GateResult)[] = []
-    for (const bytes of list) {
-      if (opened.length > 0 && opened.length % verifiedAtOnceMax === 0) await setImmediate()
-      const one = open(bytes, source)
+    while (opened.length < list.length) {
+      if (opened.length > 0) await setImmediate()
+      const some = list.slice(opened.length, opened.length + verifiedAtOnceMax)
+      opened.push(...(await Promise.all(some.map((bytes) => open(bytes, source)))))
+    }
+    for (const one of opened) {
       if ('verdict' in one && one.verdict === 'reject') guard.punish(source.from, one.code ?? 'rejected')
-      opened.push(one)
     }
     const passOnAfterMs = source.via === 'gossip' ? init.now() - freshMs : Infinity
     const results = await putAll(store, opened, passOnAfterMs)
@@ -128,12 +135,15 @@ async function putAll(
 /** New ones; and evidence that an author said two things, which has to get about like anything else. */
 const passedOn: ReadonlySet<PutOutcome> = new Set(['stored', 'conflict-kept'])
 
-function openOrRefuse(bytes: Uint8Array, nowMs: number): AnyRecord | GateResult {
+async function openOrRefuse(
+  bytes: Uint8Array,
+  options: { nowMs: number; verifier: Verifier }
+): Promise<AnyRecord | GateResult> {
   try {
-    return openRecord(bytes, { nowMs })
+    return await openRecordAside(bytes, options)
   } catch (error) {
     if (!(error instanceof RecordError)) throw error
-    return { verdict: verdictOf(error.code, bytes, nowMs), code: error.code }
+    return { verdict: verdictOf(error.code, bytes, options.nowMs), code: error.code }
   }
 }
 

@@ -6,6 +6,7 @@ import {
   encodeCanonical,
   isRecordId,
   openRecord,
+  openRecordAside,
   recordBytesMax,
   recordDigest,
   RecordError,
@@ -41,13 +42,14 @@ describe('sealing and opening', () => {
     expect(opened.content).toEqual(listing)
   })
 
-  test('any draft comes back from its bytes, with and without a verifier that remembers keys', () => {
+  test('any draft comes back from its bytes, with and without a verifier that remembers keys', async () => {
     const verify = createVerifier()
-    fc.assert(
-      fc.property(drafts(seller), (given) => {
+    await fc.assert(
+      fc.asyncProperty(drafts(seller), async (given) => {
         const record = sealRecord(given, seller.signer)
         const opened = openRecord(record.bytes, { nowMs, verify })
         expect(opened).toEqual(openRecord(record.bytes, { nowMs }))
+        expect(opened).toEqual(await openRecordAside(record.bytes, { nowMs, verifier: verify }))
         expect(reopenRecord(record.bytes)).toEqual(opened)
         const { kind, market, key, seq, createdAtMs, expiresAtMs, content } = opened
         expect({ kind, market, key, seq, createdAtMs, expiresAtMs, content }).toEqual(given)
@@ -64,6 +66,25 @@ describe('sealing and opening', () => {
       }),
       { numRuns: 2000 }
     )
+  })
+
+  test('opened aside, it is refused with the same code, whatever was changed', async () => {
+    const verifier = createVerifier()
+    await fc.assert(
+      fc.asyncProperty(fc.nat(sealed.bytes.length - 1), fc.integer({ min: 1, max: 255 }), async (at, change) => {
+        const mutated = Uint8Array.from(sealed.bytes, (byte, index) => (index === at ? byte ^ change : byte))
+        const code = codeOf(mutated, { nowMs })
+        await expect(openRecordAside(mutated, { nowMs, verifier })).rejects.toMatchObject({ code })
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  test('opened aside, it is of the bytes that were there when it was asked', async () => {
+    const shared = new Uint8Array(sealed.bytes)
+    const opening = openRecordAside(shared, { nowMs, verifier: createVerifier() })
+    shared.fill(0)
+    expect(await opening).toEqual(sealed)
   })
 
   test('every prefix is refused', () => {

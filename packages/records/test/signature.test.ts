@@ -7,16 +7,18 @@ import { hasStrictEncodings } from '../src/signature.ts'
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 const signers = Array.from({ length: 6 }, (_, index) => signerFromKey(new Uint8Array(32).fill(index + 1)))
 
-test('a verifier answers as if it remembered nothing, however few keys it keeps', () => {
+test('a verifier answers as if it remembered nothing, however few keys it keeps', async () => {
   const asked = fc.array(fc.record({ by: fc.nat(5), claimed: fc.nat(5), message: fc.uint8Array({ maxLength: 9 }) }), {
     maxLength: 30
   })
-  fc.assert(
-    fc.property(fc.nat(3), asked, (keysMax, requests) => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(3), asked, async (keysMax, requests) => {
       const verify = createVerifier({ keysMax })
       for (const { by, claimed, message } of requests) {
         const signature = signers[by]!.sign(message)
-        expect(verify({ signature, message, publicKey: signers[claimed]!.publicKey })).toBe(by === claimed)
+        const input = { signature, message, publicKey: signers[claimed]!.publicKey }
+        expect(verify(input)).toBe(by === claimed)
+        expect(await verify.aside(input)).toBe(by === claimed)
       }
     }),
     { numRuns: 50 }
@@ -46,10 +48,12 @@ test.each([
   expect(verifySignature({ ...input, message: new Uint8Array() })).toBe(false)
 })
 
-test('random signatures and keys are false, and throw nothing', () => {
-  fc.assert(
-    fc.property(bytes(64), bytes(32), fc.uint8Array(), (signature, publicKey, message) => {
+test('random signatures and keys are false, and throw nothing', async () => {
+  const { aside } = createVerifier()
+  await fc.assert(
+    fc.asyncProperty(bytes(64), bytes(32), fc.uint8Array(), async (signature, publicKey, message) => {
       expect(verifySignature({ signature, message, publicKey })).toBe(false)
+      expect(await aside({ signature, message, publicKey })).toBe(false)
     })
   )
 })

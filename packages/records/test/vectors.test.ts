@@ -6,7 +6,9 @@ import {
   identityFromPhrase,
   openKeystore,
   openRecord,
+  openRecordAside,
   type SignatureInput,
+  type Verifier,
   verifySignature
 } from '@souk/records'
 import { describe, expect, test } from 'vitest'
@@ -28,12 +30,16 @@ test.each(Object.keys(files) as (keyof typeof files)[])('%s is what generate.ts 
 describe('records.json', () => {
   const { valid, invalid } = read('records.json') as { valid: ValidRecord[]; invalid: InvalidRecord[] }
 
-  test.each(valid)('accepts: $name', ({ bytesHex, id, nowMs }) => {
+  const verifier = createVerifier()
+
+  test.each(valid)('accepts: $name', async ({ bytesHex, id, nowMs }) => {
     expect(openRecord(hexToBytes(bytesHex), { nowMs }).id).toBe(id)
+    expect((await openRecordAside(hexToBytes(bytesHex), { nowMs, verifier })).id).toBe(id)
   })
 
-  test.each(invalid)('$code: $name', ({ bytesHex, code, nowMs }) => {
+  test.each(invalid)('$code: $name', async ({ bytesHex, code, nowMs }) => {
     expect(codeOf(hexToBytes(bytesHex), { nowMs })).toBe(code)
+    await expect(openRecordAside(hexToBytes(bytesHex), { nowMs, verifier })).rejects.toMatchObject({ code })
   })
 })
 
@@ -48,14 +54,18 @@ describe('signatures.json', () => {
     'the default': verifySignature,
     'one that remembers keys': createVerifier({ keysMax: 3 }),
     'node:crypto': predicateOf(native),
-    'noble’s arithmetic': predicateOf(portable)
+    'noble’s arithmetic': predicateOf(portable),
+    'node:crypto in threads': asideOf(native),
+    'noble’s arithmetic, promised': asideOf(portable)
   }
 
-  test.each(Object.entries(predicates))('%s accepts the valid half and nothing of the other', (_, verify) => {
-    const judged = (cases: readonly SignatureCase[]): string[] =>
-      cases.filter((one) => verify(inputOf(one))).map(({ name }) => name)
-    expect(judged(valid)).toEqual(valid.map(({ name }) => name))
-    expect(judged(invalid)).toEqual([])
+  test.each(Object.entries(predicates))('%s accepts the valid half and nothing of the other', async (_, verify) => {
+    const judged = async (cases: readonly SignatureCase[]): Promise<string[]> => {
+      const verdicts = await Promise.all(cases.map(async (one) => verify(inputOf(one))))
+      return cases.filter((_one, index) => verdicts[index]).map(({ name }) => name)
+    }
+    expect(await judged(valid)).toEqual(valid.map(({ name }) => name))
+    expect(await judged(invalid)).toEqual([])
   })
 
   test.each([
@@ -116,4 +126,9 @@ function equationAlone({ signature, message, publicKey }: SignatureInput): boole
 
 function predicateOf({ importKey }: Pick<typeof native, 'importKey'>): typeof verifySignature {
   return (input) => hasStrictEncodings(input) && (importKey(input.publicKey)?.(input.signature, input.message) ?? false)
+}
+
+function asideOf({ importKey }: Pick<typeof native, 'importKey'>): Verifier['aside'] {
+  return async (input) =>
+    hasStrictEncodings(input) && ((await importKey(input.publicKey)?.aside(input.signature, input.message)) ?? false)
 }
