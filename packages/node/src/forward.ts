@@ -36,11 +36,12 @@ export interface ForwardingComponents {
   readonly onError: (error: unknown) => void
 }
 
-/** Tells the node's listeners what happens in its store and network, until `signal` ends it. */
+/** Tells the node's listeners what happens in its store and network, until `signal` ends it and lets them go. */
 export function forwardEvents(
   { storage, network, bus, mail, onError }: ForwardingComponents,
   { signal }: { signal: AbortSignal }
 ): void {
+  signal.addEventListener('abort', () => bus.close(), { once: true })
   const tell = (record: SoukRecord, gone: boolean): void => {
     if (record.kind === 'listing') {
       bus.emit({

@@ -8,6 +8,7 @@
  * await using node = await createNode({ directory: 'souk-data', identity })
  * await node.listings.publish({ title: 'A lamp', category: 'hg', price: { minor: '1500', currency: 'EUR' } })
  * const { hits } = await node.search({ text: 'lamp' })
+ * const order = await until(node, async () => (await node.orders.list({ role: 'seller' }))[0])
  * ```
  *
  * @packageDocumentation
@@ -36,3 +37,7 @@ export type {
 } from './node.ts'
 export type { BuyRequest, OrderAction, Orders, OrderView } from './order.ts'
 export type { ProfileDraft, Profiles, ProfileView } from './profile.ts'
+export { until } from './until.ts'
+/** What an embedder needs of the packages below to make a node and to name what it gives. */
+export { createPhrase, identityFromPhrase } from '@souk/records'
+export type { Channel, Did, Identity, JsonLd, WireMoney } from '@souk/records'

@@ -1,4 +1,12 @@
-import { keyFromDid, type RecordId, sameBytes, type SoukRecord, topCategory } from '@souk/records'
+import {
+  type JsonLd,
+  keyFromDid,
+  listingToJsonLd,
+  type RecordId,
+  sameBytes,
+  type SoukRecord,
+  topCategory
+} from '@souk/records'
 import type { RecordStore } from '@souk/storage'
 import { NodeError } from './errors.ts'
 import { listingLifeMs, pageDefault, pageMax } from './limits.ts'
@@ -81,6 +89,9 @@ export function createListings(components: ListingsComponents, context: DraftCon
       await pictures.release(standing.key)
     },
     get: async (idOrKey) => listingView(await recordOf(idOrKey)),
+    // What `recordOf` finds has content, and only a tombstone has no JSON-LD.
+    jsonLd: async (idOrKey) => listingToJsonLd(await recordOf(idOrKey)) as JsonLd,
+    bytes: async (idOrKey) => new Uint8Array((await recordOf(idOrKey)).bytes),
     async list(filter = {}) {
       const after = filter.after === undefined ? undefined : await recordOf(filter.after)
       const page = await records.list({

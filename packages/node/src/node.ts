@@ -1,4 +1,4 @@
-import type { Did } from '@souk/records'
+import type { Did, JsonLd } from '@souk/records'
 import type { Feedback } from './feedback.ts'
 import type { ImageView } from './image.ts'
 import type { ListingDraft, ListingView } from './listing.ts'
@@ -18,7 +18,7 @@ export interface SoukNode extends AsyncDisposable {
   readonly wallet: Wallet
   search(query: SearchQuery): Promise<SearchPage>
   status(): Promise<StatusView>
-  /** Events from now on, until `signal` aborts. */
+  /** Events from this call on, whenever they are read, until `signal` aborts or the node closes. */
   events(options: { readonly signal: AbortSignal }): AsyncIterable<NodeEvent>
 }
 
@@ -52,6 +52,10 @@ export interface Listings {
   delete(key: string): Promise<void>
   /** @param idOrKey - Id of a revision, or key. @throws {@link NodeError} `not-found`. */
   get(idOrKey: string): Promise<ListingView>
+  /** A listing as search engines and other markets read it: schema.org in JSON-LD. @throws {@link NodeError} `not-found`. */
+  jsonLd(idOrKey: string): Promise<JsonLd>
+  /** The signed record as it travels, for whoever checks it without a node. @throws {@link NodeError} `not-found`. */
+  bytes(idOrKey: string): Promise<Uint8Array>
   /** Newest first. `after` is the id of the last one on the page before. */
   list(filter?: ListingFilter): Promise<ListingView[]>
 }
@@ -97,7 +101,7 @@ export interface Peers {
 
 export interface Wallet {
   /** Lower-case EVM address, the same on every chain. */
-  readonly address: string
+  readonly address: `0x${string}`
   balances(): Promise<BalanceView[]>
 }
 

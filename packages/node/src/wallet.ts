@@ -5,7 +5,7 @@ import type { OrderDesk } from './orders.ts'
 /** What this identity has on its chains, and what orders hold of it. */
 export function createWallet(
   components: { chains: Chains; orders: Pick<OrderDesk, 'list'> },
-  init: { address: string }
+  init: { address: Wallet['address'] }
 ): Wallet {
   const { chains, orders } = components
   return {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createPhrase, type Identity, identityFromPhrase } from '@souk/records'
 import { type Chain, startChain } from '@souk/escrow/testing'
 import { afterEach } from 'vitest'
-import { type ChainInit, createNode, type NodeInit, type SoukNode } from '../src/index.ts'
+import { type ChainInit, createNode, type NodeInit, type SoukNode, until as untilSeen } from '../src/index.ts'
 
 /** What a test leaves behind, undone in reverse order. */
 const left: (() => Promise<unknown>)[] = []
@@ -38,15 +38,8 @@ export async function openNode(init: Partial<NodeInit> & { near?: readonly SoukN
 }
 
 /** Asks again at each event of the node until there is an answer. */
-export async function until<T>(node: SoukNode, look: () => Promise<T | undefined | false>): Promise<T> {
-  const signal = AbortSignal.timeout(30_000)
-  const events = node.events({ signal })[Symbol.asyncIterator]()
-  for (;;) {
-    const next = events.next()
-    const found = await look()
-    if (found !== undefined && found !== false) return found
-    if ((await next).done) throw new Error('what was waited for did not happen within 30 s')
-  }
+export function until<T>(node: SoukNode, look: () => Promise<T | undefined | false>): Promise<T> {
+  return untilSeen(node, look, { signal: AbortSignal.timeout(30_000) })
 }
 
 /** A chain with the escrow on it, and what a node needs to settle there. */
