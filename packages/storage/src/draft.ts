@@ -59,6 +59,9 @@ export class Draft {
   readonly #counts = new Map<string, Counts>()
   readonly #held = new Map<string, StoredRecord>()
   readonly #stale = new Set<string>()
+  /** A record's slot is looked at about ten times on its way, and its name costs as much as all of those. */
+  readonly #slotNames = new Map<AnyRecord, string>()
+  readonly #countNames = new Map<AnyRecord, string>()
 
   constructor(base: DraftBase) {
     this.base = base
@@ -118,7 +121,7 @@ export class Draft {
   }
 
   slot(record: AnyRecord): readonly SlotEntry[] {
-    return this.#slots.get(mapKey(slotKey(record))) ?? []
+    return this.#slots.get(this.#slotName(record)) ?? []
   }
 
   isStale(digest: Uint8Array): boolean {
@@ -131,7 +134,7 @@ export class Draft {
     const { liveUnknownMax, liveTrustedMax } = kindLimits[record.kind]
     const max = trust === 'trusted' ? liveTrustedMax : liveUnknownMax
     const before = countsOf(this.slot(record))
-    const { live, slots } = this.#counts.get(mapKey(countKey(record))) ?? { live: 0, slots: 0 }
+    const { live, slots } = this.#counts.get(this.#countName(record)) ?? { live: 0, slots: 0 }
     const more = record.content === null ? 0 : 1 - before.live
     return live + more <= max && slots + 1 - before.slots <= max * slotsPerLive
   }
@@ -209,10 +212,19 @@ export class Draft {
     )
   }
 
+  #slotName(record: AnyRecord): string {
+    return remembered(this.#slotNames, record, () => mapKey(slotKey(record)))
+  }
+
+  #countName(record: AnyRecord): string {
+    return remembered(this.#countNames, record, () => mapKey(countKey(record)))
+  }
+
   #setSlot(record: AnyRecord, entries: SlotEntry[]): void {
-    const key = slotKey(record)
+    const name = this.#slotName(record)
     this.#changeCounts(record, countsOf(this.slot(record)), countsOf(entries))
-    this.#slots.set(mapKey(key), entries)
+    this.#slots.set(name, entries)
+    const key = mapKeyBytes(name)
     const sublevel = this.base.tables.slots
     this.#ops.push(
       entries.length === 0 ? { type: 'del', sublevel, key } : { type: 'put', sublevel, key, value: encodeSlot(entries) }
@@ -220,7 +232,7 @@ export class Draft {
   }
 
   #changeCounts(record: AnyRecord, before: Counts, after: Counts): void {
-    const key = mapKey(countKey(record))
+    const key = this.#countName(record)
     const { live, slots } = this.#counts.get(key) ?? { live: 0, slots: 0 }
     this.#counts.set(key, { live: live + after.live - before.live, slots: slots + after.slots - before.slots })
   }
@@ -251,6 +263,12 @@ function decodeCounts(bytes: Uint8Array | undefined): Counts {
 
 function countKey({ author, kind }: AnyRecord): Uint8Array {
   return keyOf(author, ended(kind))
+}
+
+function remembered(names: Map<AnyRecord, string>, record: AnyRecord, make: () => string): string {
+  const name = names.get(record) ?? make()
+  names.set(record, name)
+  return name
 }
 
 function logRemoval(tables: Tables, { record, digest }: StoredRecord, sequence: number): StorageOp {

@@ -26,6 +26,9 @@ export const typoCharsMax = 24
 /** Corrections tried for one unknown word, the most frequent ones. */
 export const correctionsMax = 3
 
+/** Terms remembered as entered: most words of a market's listings, about 1 MB. */
+export const termsLearntMax = 10_000
+
 /** Words looked at to learn how common a beginning is. */
 export const prefixWordsMax = 200
 

@@ -1,6 +1,14 @@
 import { rmSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { cacheKib, correctionsMax, countedMax, prefixWordsMax, queryTermsMax, rankedMax } from './limits.ts'
+import {
+  cacheKib,
+  correctionsMax,
+  countedMax,
+  prefixWordsMax,
+  queryTermsMax,
+  rankedMax,
+  termsLearntMax
+} from './limits.ts'
 import { boxAround, distanceKm } from './place.ts'
 import type { IndexQuery, SearchDocument } from './query.ts'
 import { createTokenizer, type Tokenizer } from './tokens.ts'
@@ -143,6 +151,8 @@ class Fts5Index implements SqliteIndex {
   readonly #database: DatabaseSync
   readonly #tokenize: Tokenizer = createTokenizer()
   readonly #statements = new Map<string, StatementSync>()
+  /** Terms entered lately, to ask the table about common words once and not for each document. */
+  readonly #learnt = new Set<string>()
   #sequence: number
 
   constructor(database: DatabaseSync) {
@@ -166,6 +176,7 @@ class Fts5Index implements SqliteIndex {
       this.#database.exec('commit')
     } catch (error) {
       this.#database.exec('rollback')
+      this.#learnt.clear()
       throw error
     }
     this.#sequence = upTo
@@ -226,7 +237,9 @@ class Fts5Index implements SqliteIndex {
 
   /** Enters a new word with its deletions, for typos of it. */
   #learn(term: string): void {
-    if (!isCorrectable(term)) return
+    if (this.#learnt.has(term) || !isCorrectable(term)) return
+    if (this.#learnt.size >= termsLearntMax) this.#learnt.clear()
+    this.#learnt.add(term)
     const insert = 'insert or ignore into typos values (?, ?)'
     if (this.#run(insert, term, term) === 0) return
     for (const deletion of deletionsOf(term)) this.#run(insert, deletion, term)
