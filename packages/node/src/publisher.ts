@@ -30,13 +30,7 @@ export function createPublisher(
   init: { now: () => number; market: string }
 ): Publisher {
   const { records, network, signer } = components
-  /** One at a time: two revisions made at once must not get one `seq`. */
-  let last: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(task: () => Promise<T>): Promise<T> => {
-    const result = last.then(task, task)
-    last = result.catch(() => undefined)
-    return result
-  }
+  const inTurn = createTurns()
 
   const announce: Publisher['announce'] = async (record) => {
     await network.publish(record)
@@ -51,7 +45,7 @@ export function createPublisher(
   return {
     announce,
     publish: ({ kind, key, lifeMs }, content) =>
-      inTurn(async () => {
+      inTurn(`${kind} ${key}`, async () => {
         const standing = await records.head({ author: signer.publicKey, kind, key })
         const createdAtMs = init.now()
         const times = { createdAtMs, expiresAtMs: createdAtMs + lifeMs }
@@ -59,9 +53,27 @@ export function createPublisher(
         return put(sealRecord({ kind, key, market: init.market, seq, ...times, content }, signer))
       }),
     remove: ({ kind, key, market, seq, expiresAtMs }) =>
-      inTurn(async () => {
+      inTurn(`${kind} ${key}`, async () => {
         const createdAtMs = Math.min(init.now(), expiresAtMs)
         return put(sealRecord({ kind, key, market, seq: seq + 1, createdAtMs, expiresAtMs, content: null }, signer))
       })
+  }
+}
+
+/**
+ * One at a time for each slot: two revisions made at once must not get one `seq`. Different slots do not wait for each
+ * other, so that many at once share one write to the platter.
+ */
+function createTurns(): <T>(slot: string, task: () => Promise<T>) => Promise<T> {
+  const last = new Map<string, Promise<unknown>>()
+  return (slot, task) => {
+    const result = (last.get(slot) ?? Promise.resolve()).then(task)
+    const settled = result
+      .catch(() => undefined)
+      .finally(() => {
+        if (last.get(slot) === settled) last.delete(slot)
+      })
+    last.set(slot, settled)
+    return result
   }
 }

@@ -189,7 +189,7 @@ export function recordIdOfDigest(digest: Uint8Array): RecordId {
   const cid = new Uint8Array(idHead.length + digest.length)
   cid.set(idHead)
   cid.set(digest, idHead.length)
-  return base32.encode(cid) as string as RecordId
+  return base32.encode(cid) as RecordId
 }
 
 /** CIDv1, dag-cbor, sha2-256, 32 bytes: written out, a third of what building a CID and asking for its text costs. */
