@@ -167,9 +167,9 @@ describe('on a terminal', () => {
         ['A passphrase', () => 'correct horse\r'],
         ['The same passphrase', () => 'correct horse\r'],
         ['Have you written them down', () => '\r'],
-        ['Word ', answerWord],
-        ['Word ', answerWord],
-        ['Word ', answerWord]
+        ['◆  Word ', answerWord],
+        ['◆  Word ', answerWord],
+        ['◆  Word ', answerWord]
       ]
     )
     expect(screen).toContain('did:key:z6Mk')

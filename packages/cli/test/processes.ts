@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -71,16 +72,18 @@ export async function soukOnTerminal(
   const quoted = [process.execPath, ...nodeArguments, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`)
   const child = launch('script', ['-qec', `stty cols 100 rows 40; exec ${quoted.join(' ')}`, '/dev/null'], home, env)
   let screen = ''
+  // An open question has a filled mark: what is answered is drawn again, and must not be answered twice.
   let seenTo = 0
   const left = [...typed]
   child.stdout?.on('data', (chunk: Uint8Array) => {
     screen += new TextDecoder().decode(chunk)
+    const plain = stripVTControlCharacters(screen)
     const next = left[0]
-    const at = next === undefined ? -1 : screen.indexOf(next[0], seenTo)
+    const at = next === undefined ? -1 : plain.indexOf(next[0], seenTo)
     if (next === undefined || at === -1) return
     left.shift()
-    seenTo = screen.length
-    child.stdin?.write(next[1](screen))
+    seenTo = at + next[0].length
+    child.stdin?.write(next[1](plain))
   })
   const [status] = (await once(child, 'close')) as [number | null]
   return { status, screen }
