@@ -1,6 +1,6 @@
 import { createDevnet, type Devnet, type Person } from '@souk/devnet'
 import type { OrderView } from '@souk/node'
-import fc from 'fast-check'
+import { sample, shuffledSubarray } from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventsOf, identityOf, openPost, type Profile, profileOf, startStranger } from './stranger.ts'
 
@@ -63,7 +63,7 @@ interface Delivery {
 async function deliverShuffled({ from, to, reach, order }: Delivery): Promise<number> {
   const [events, identity] = await Promise.all([eventsOf(from, order), identityOf(from)])
   const all = [...events, ...events]
-  const [shuffled = []] = fc.sample(fc.shuffledSubarray(all, { minLength: all.length }), { seed, numRuns: 1 })
+  const [shuffled = []] = sample(shuffledSubarray(all, { minLength: all.length }), { seed, numRuns: 1 })
   await using courier = await startStranger({ bootstrap: to.addresses })
   await using post = await openPost(courier, identity)
   for (const event of shuffled) expect(await post.letter(event, { did: to.did, reach })).toBe('delivered')

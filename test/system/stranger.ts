@@ -103,12 +103,28 @@ export function eventsOf(person: Person, order: string): Promise<Uint8Array[]> {
 
 export type Profile = ContentOf<'profile'>
 
+/** What others know of a person, once a stranger has caught up with them. */
+export async function knownProfile({ storage }: Stranger, did: Did): Promise<Profile> {
+  const slot = { author: keyFromDid(did), kind: 'profile', key: '' } as const
+  let head = await storage.records.head(slot)
+  while (head === undefined) {
+    await new Promise<void>((resolve) => {
+      const off = storage.records.on('stored', () => {
+        off()
+        resolve()
+      })
+    })
+    head = await storage.records.head(slot)
+  }
+  return head.content as Profile
+}
+
 /** The profile that a person published. */
 export function profileOf(person: Person): Promise<Profile> {
   return withStoreOf(person, async ({ records }) => {
     const head = await records.head({ author: keyFromDid(person.did), kind: 'profile', key: '' })
     if (head?.kind !== 'profile' || head.content === null) throw new Error(`${person.name} has no profile`)
-    return head.content as Profile
+    return head.content
   })
 }
 

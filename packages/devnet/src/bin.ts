@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type DemoResult, playDemo } from './demo.ts'
+import { secondSignalAfterMs } from './limits.ts'
 import { createProgress, invitation, jsonOf, reportText } from './report.ts'
 
 const help = `npm run demo [-- --once] [-- --json]
@@ -100,12 +101,9 @@ function followSignals(): AbortSignal {
   let firstAtMs: number | undefined
   const stop = (): void => {
     firstAtMs ??= performance.now()
-    if (performance.now() - firstAtMs > patienceMs) process.exit(130)
+    if (performance.now() - firstAtMs > secondSignalAfterMs) process.exit(130)
     controller.abort()
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
   return controller.signal
 }
-
-/** npm sends a terminal's Ctrl-C on, within milliseconds. */
-const patienceMs = 2000

@@ -26,3 +26,6 @@ export const orderMax = 1_000_000_000n
 
 /** A listing with its photograph is to be found elsewhere within this. */
 export const findableWithinMs = 2000
+
+/** npm sends a terminal's Ctrl-C on within milliseconds; one this much later means that somebody has had enough. */
+export const secondSignalAfterMs = 2000
