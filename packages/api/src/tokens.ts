@@ -80,7 +80,7 @@ export function createTokens(components: { store: TokenStore }, init: { now: () 
       codes.delete(id)
       if (found === undefined || found.endsAtMs <= init.now()) {
         throw new ApiError('bad-code', 'this code was used, is too old, or never was one', {
-          hint: 'open the page anew with souk open'
+          hint: 'a code opens the page once; ask the node for a new one'
         })
       }
       return create({ name: 'browser', scopes: found.scopes, expiresAtMs: init.now() + sessionLifeMs })
