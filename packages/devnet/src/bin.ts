@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type DemoResult, playDemo } from './demo.ts'
+import { invitation } from './invitation.ts'
 import { secondSignalAfterMs } from './limits.ts'
-import { createProgress, invitation, jsonOf, reportText } from './report.ts'
+import { createProgress, jsonOf, reportText } from './report.ts'
 
 const help = `npm run demo [-- --once] [-- --json]
 
@@ -61,7 +62,7 @@ async function show({ directory, screen, signal, once }: Showing): Promise<{ res
       return { result, status: 1 }
     }
     if (!once && result.market !== undefined) {
-      screen.write(invitation(result.market))
+      screen.write(await invitation(result.market))
       await new Promise((done) => signal.addEventListener('abort', done, { once: true }))
       screen.write('\nEverybody goes home …\n')
     }

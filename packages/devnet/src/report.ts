@@ -2,7 +2,6 @@ import { styleText } from 'node:util'
 import type { ReputationView } from '@souk/node'
 import { names } from './cast.ts'
 import type { DemoResult } from './demo.ts'
-import type { Devnet } from './devnet.ts'
 import { type Balances, tokenText } from './money.ts'
 import type { Person } from './person.ts'
 import type { Listener, Step } from './story.ts'
@@ -35,32 +34,6 @@ export function reportText({ steps, balances, reputation, market }: DemoResult, 
     '',
     ...moneyLines(balances),
     ...(reputation === undefined ? [] : reputationLines(reputation, market?.people ?? [])),
-    ''
-  ].join('\n')
-}
-
-/** What can be tried in the market that is left running. */
-export function invitation(market: Devnet): string {
-  const souk = (name: string): string => `npm run -s souk -- --home ${market.person(name).home}`
-  const { seller, buyer, neighbour, onlooker } = names
-  return [
-    'The market is yours. In another terminal, in this folder:',
-    '',
-    `  ${souk(buyer)} search honey`,
-    `  ${souk(buyer)} listing list`,
-    `  ${souk(buyer)} order buy LISTING --escrow --ship-to 'Bruno, Wien'   # an id from the list`,
-    `  ${souk(seller)} order list`,
-    `  ${souk(seller)} order accept ORDER`,
-    `  ${souk(seller)} listing create --title 'Enamel pot' --category hg --price '12.50 EUR' --pick-up`,
-    `  ${souk(neighbour)} search pot`,
-    `  ${souk(buyer)} wallet show`,
-    `  ${souk(onlooker)} reputation show ${market.person(seller).did} --search`,
-    `  ${souk(onlooker)} peer list`,
-    '',
-    `  a node of your own:  npm run -s souk -- --home /tmp/me start --bootstrap ${market.relay.addresses[0] ?? ''}`,
-    `  the relay’s figures: ${market.relay.httpUrl}/metrics`,
-    '',
-    'Ctrl-C ends it.',
     ''
   ].join('\n')
 }
