@@ -1,8 +1,8 @@
 import {
+  isRecordId,
   type JsonLd,
   keyFromDid,
   listingToJsonLd,
-  type RecordId,
   sameBytes,
   type SoukRecord,
   topCategory
@@ -117,9 +117,4 @@ export function createListings(components: ListingsComponents, context: DraftCon
     if (!sameBytes(record.author, author)) throw new NodeError('not-yours', 'only its seller can change a listing')
     return own(record.key)
   }
-}
-
-/** Ids are CIDs in base32, which start with a `b`; listing keys have a dot. */
-function isRecordId(text: string): text is RecordId {
-  return text.startsWith('bafyrei') && !text.includes('.')
 }
