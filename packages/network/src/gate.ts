@@ -67,6 +67,8 @@ export interface RecordGateInit {
   readonly now: () => number
   /** Which channels this node wants; all by default. A record of another one is ignored. */
   readonly carries?: (market: string, channel: Channel) => boolean
+  /** By default one of the gate's own, which remembers the keys of the last authors. */
+  readonly verifier?: Verifier
   /** Told of every judgement. */
   readonly onChecked?: (source: RecordSource, result: GateResult) => void
 }
@@ -74,8 +76,7 @@ export interface RecordGateInit {
 /** Joins the checks of `@souk/records`, the store's quotas and the guard's score. */
 export function createRecordGate(components: { store: RecordStore; guard: Guard }, init: RecordGateInit): RecordGate {
   const { store, guard } = components
-
-  const verifier = createVerifier()
+  const verifier = init.verifier ?? createVerifier()
 
   const open = async (bytes: Uint8Array, source: RecordSource): Promise<AnyRecord | GateResult> => {
     const opened = await openOrRefuse(bytes, { nowMs: init.now(), verifier })

@@ -53,8 +53,11 @@ export interface HostInit {
   readonly announce?: readonly string[]
   /** Look for nodes on the LAN, and answer those that look. */
   readonly mdns?: boolean
-  /** `memory` joins hosts of one process over `/memory/…` addresses: for tests and simulations. */
-  readonly transports?: 'real' | 'memory'
+  /**
+   * `memory` joins hosts of one process over `/memory/…` addresses, for tests. A simulation brings transports of its
+   * own, which say themselves who is at the other end.
+   */
+  readonly transports?: 'real' | 'memory' | NonNullable<Libp2pInit['transports']>
   /** A `client` asks the DHT but holds nothing for others: for a node that goes again in a minute. */
   readonly dht?: 'server' | 'client'
   /** By default the system's clock. */
@@ -108,6 +111,7 @@ export async function createHost(
 
 function transportsOf({ transports }: HostInit): NonNullable<Libp2pInit['transports']> {
   if (transports === 'memory') return [memory()]
+  if (transports !== undefined && transports !== 'real') return transports
   return [tcp(), webSockets(), circuitRelayTransport()]
 }
 
@@ -130,7 +134,7 @@ function servicesOf(init: HostInit, guard: HostGuard): ServiceFactoryMap<HostSer
       peerInfoMapper: passthroughMapper
     })
   }
-  if (init.transports === 'memory') return base
+  if (init.transports !== undefined && init.transports !== 'real') return base
   const reach = { ...base, autonat: autoNATv2(), dcutr: dcutr() }
   return init.role === 'relay' ? { ...reach, relay: relayService(init.relay) } : reach
 }

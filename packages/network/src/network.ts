@@ -1,6 +1,6 @@
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Channel, SoukRecord } from '@souk/records'
+import type { Channel, SoukRecord, Verifier } from '@souk/records'
 import type { Datastore } from 'interface-datastore'
 import { type CatchUp, createCatchUp } from './catch-up/catch-up.ts'
 import type { CatchUpReport } from './catch-up/client.ts'
@@ -34,6 +34,8 @@ export interface NetworkInit extends HostInit {
   readonly carry?: Readonly<Record<string, readonly Channel[]>>
   /** Peers that may catch up from this node at once. Default: {@link catchUpsMax} of the role. */
   readonly catchUpsMax?: number
+  /** Verifies records' signatures. By default beside the main thread; a simulation answers in its own order. */
+  readonly verifier?: Verifier
   readonly guard?: Omit<GuardInit, 'now'>
   readonly keeper?: Omit<KeeperInit, 'now' | 'bootstrap'>
 }
@@ -102,6 +104,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
     { store: records, guard },
     {
       now,
+      ...(init.verifier && { verifier: init.verifier }),
       carries: (market, channel) => channels.get(market)?.includes(channel) === true,
       onChecked: (from, result) => events.emit('record-checked', { source: from, result })
     }
