@@ -12,6 +12,8 @@ export interface Child {
   readonly ready: Readonly<Record<string, unknown>>
   /** False once it has ended, whoever ended it. */
   readonly isRunning: boolean
+  /** Resolves when it has ended, whoever ended it. */
+  readonly ended: Promise<void>
   /** Asks it to end and waits; ends it by force after {@link stopTimeoutMs}. */
   stop(): Promise<void>
   /** Ends it as a power cut does, and waits. */
@@ -59,6 +61,7 @@ export async function startChild(init: ChildInit): Promise<Child> {
       get isRunning() {
         return isRunning(child)
       },
+      ended,
       stop: () => end(child, { ended, signal: 'SIGTERM' }),
       kill: () => end(child, { ended, signal: 'SIGKILL' })
     }

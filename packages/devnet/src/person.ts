@@ -25,6 +25,8 @@ export interface Person {
   readonly url: string
   readonly pid: number
   readonly isRunning: boolean
+  /** Resolves when the node as it runs now has ended, whoever ended it. */
+  readonly ended: Promise<void>
   /** Of the node as it runs now: a restart makes another. @throws {@link DevnetError} `stopped`. */
   readonly call: Client['call']
   /**
@@ -140,6 +142,10 @@ class DefaultPerson implements Person {
 
   get isRunning(): boolean {
     return this.#child?.isRunning === true
+  }
+
+  get ended(): Promise<void> {
+    return this.#child?.ended ?? Promise.resolve()
   }
 
   get call(): Client['call'] {
