@@ -112,7 +112,12 @@ export async function createNetwork(components: NetworkComponents, init: Network
   const gossip = createGossip({ pubsub: libp2p.services.pubsub, gate, guard }, { now })
   const catchUp = await createCatchUp(
     { libp2p, guard, gate, source, records },
-    { scopes: () => channels, sessionsMax: init.catchUpsMax ?? catchUpsMax[init.role] }
+    {
+      scopes: () => channels,
+      sessionsMax: init.catchUpsMax ?? catchUpsMax[init.role],
+      // A clock that was given is the only one: in a simulation work takes no time.
+      clock: init.now ?? (() => performance.now())
+    }
   )
   const carry = (market: string, channel: Channel): void => {
     channels.set(market, [...new Set([...(channels.get(market) ?? []), channel])])

@@ -37,6 +37,15 @@ describe('a token bucket', () => {
     expect(bucket.waitMs(21, waitMs)).toBe(Infinity)
   })
 
+  it('lends what was spent already, and grants nothing until it is paid back', () => {
+    const bucket = new TokenBucket({ perSecond: 10, burst: 20 }, 0)
+    bucket.spend(25, 0)
+    expect([bucket.take(0, 0), bucket.waitMs(0, 0)]).toEqual([false, 500])
+    expect(bucket.take(0, 500)).toBe(true)
+    bucket.spend(1e9, 500)
+    expect(bucket.waitMs(0, 500)).toBe(2000)
+  })
+
   it('does not fill when the clock goes back', () => {
     const bucket = new TokenBucket({ perSecond: 10, burst: 1 }, 10_000)
     expect(bucket.take(1, 10_000)).toBe(true)

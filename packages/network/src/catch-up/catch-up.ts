@@ -48,6 +48,8 @@ export interface CatchUpComponents {
 export interface CatchUpInit {
   /** Sessions served at once. */
   readonly sessionsMax: number
+  /** Milliseconds, to measure work by. */
+  readonly clock: () => number
   /** What to fetch, by market. Asked each time, since subscriptions come and go. */
   readonly scopes: () => ReadonlyMap<string, readonly Channel[]>
 }
@@ -87,6 +89,7 @@ class DefaultCatchUp implements CatchUp {
     const { libp2p } = this.#components
     const serve = createSyncServer(this.#components, {
       sessionsMax: this.#init.sessionsMax,
+      clock: this.#init.clock,
       onHint: (peer) => this.#enqueue(peer, { depth: 'news', tell: true })
     })
     await libp2p.handle(syncProtocol, serve, { maxInboundStreams: 4, maxOutboundStreams: 4 })

@@ -19,6 +19,7 @@ import {
   frameBytesMax,
   frameHeaderBytesMax,
   idsPerSessionMax,
+  rangesPerMessageMax,
   reconcileBytesAhead,
   reconcilersMax,
   requestsAhead,
@@ -141,6 +142,7 @@ class ClientSession {
       initiator: true,
       frameBytesMax: frameBytesMax - frameHeaderBytesMax,
       messageBytesMax: frameBytesMax,
+      rangesMax: rangesPerMessageMax,
       resultsMax: idsPerSessionMax
     })
     const needed: Uint8Array[] = []

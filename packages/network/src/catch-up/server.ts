@@ -1,6 +1,7 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { createReconciler, NegentropyError, type Reconciler } from '@souk/negentropy'
 import { recordIdOfDigest } from '@souk/records'
+import { addressGroups } from '../guard/address.ts'
 import type { Guard } from '../guard/guard.ts'
 import { isOffence, SyncError } from './error.ts'
 import {
@@ -20,12 +21,18 @@ import {
   frameBytesMax,
   frameHeaderBytesMax,
   partitionsMax,
+  rangesPerMessageMax,
   reconcilersMax,
+  recordsPerRead,
   sessionMsMax,
   sessionsPerPeerMax,
-  syncProtocol
+  syncProtocol,
+  turnMs,
+  workBudget
 } from './limits.ts'
 import { createLink, endStream, type Link } from './link.ts'
+import { createPacer, type Pacer } from './pacer.ts'
+import { type Guest, Places } from './places.ts'
 import type { PartitionId, RecordReader, SyncSource } from './source.ts'
 
 /** What serving needs. */
@@ -38,6 +45,8 @@ export interface SyncServerComponents {
 export interface SyncServerInit {
   /** Sessions at once, over all peers. */
   readonly sessionsMax: number
+  /** Milliseconds by a clock that does not jump: what comparing sets takes is measured. */
+  readonly clock: () => number
   /** A peer says that it has news. */
   readonly onHint: (peer: PeerId) => void
 }
@@ -48,11 +57,23 @@ export function createSyncServer(
   init: SyncServerInit
 ): (stream: Stream, connection: Connection) => Promise<void> {
   const { guard } = components
-  const places = new Places(init.sessionsMax)
+  const { clock, sessionsMax: most } = init
+  const places = new Places({ most, perPeerMax: sessionsPerPeerMax, turnMs, clock })
+  const pacer = createPacer({ budget: workBudget, clock })
 
-  return async (stream, { remotePeer: peer }) => {
-    const link = createLink(stream, AbortSignal.timeout(sessionMsMax))
-    const session = new Session(components, { link, peer, onHint: init.onHint, places })
+  return async (stream, { remotePeer: peer, remoteAddr }) => {
+    const ending = new AbortController()
+    const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(sessionMsMax)])
+    const guest: Guest = {
+      peer: peer.toString(),
+      block: addressGroups(remoteAddr)?.block ?? 'elsewhere',
+      leave: () => {
+        ending.abort()
+        stream.abort(new SyncError('busy', 'others wait'))
+      }
+    }
+    const link = createLink(stream, signal)
+    const session = new Session(components, { link, peer, onHint: init.onHint, places, guest, pacer, signal })
     try {
       await session.run()
       await endStream(stream)
@@ -60,32 +81,8 @@ export function createSyncServer(
       if (error instanceof SyncError && isOffence(error)) guard.punish(peer, `${syncProtocol}:${error.code}`)
       stream.abort(error as Error)
     } finally {
-      places.leave(session)
+      places.leave(guest)
     }
-  }
-}
-
-/** Who is being served. A stream takes its place with its first question, so that opening and leaving takes none. */
-class Places {
-  readonly #taken = new Map<object, string>()
-  readonly #most: number
-
-  constructor(most: number) {
-    this.#most = most
-  }
-
-  /** False when all places are taken, or the peer's share of them. */
-  take(session: object, peer: PeerId): boolean {
-    if (this.#taken.has(session)) return true
-    const name = peer.toString()
-    const share = [...this.#taken.values()].filter((other) => other === name).length
-    if (share >= sessionsPerPeerMax || this.#taken.size >= this.#most) return false
-    this.#taken.set(session, name)
-    return true
-  }
-
-  leave(session: object): void {
-    this.#taken.delete(session)
   }
 }
 
@@ -94,6 +91,9 @@ interface SessionInit {
   readonly peer: PeerId
   readonly onHint: (peer: PeerId) => void
   readonly places: Places
+  readonly guest: Guest
+  readonly pacer: Pacer
+  readonly signal: AbortSignal
 }
 
 class Session {
@@ -108,17 +108,27 @@ class Session {
 
   /** Until the client ends its side. */
   async run(): Promise<void> {
-    const { link, peer, places } = this.#init
+    const { link, peer, places, guest } = this.#init
     for (;;) {
       const frame = await this.#next()
       if (frame === undefined) return
       const question = decodeQuestion(frame)
       const allowed = this.#components.guard.allow(peer, syncProtocol, costOf(question, frame))
       if (question.kind === 'hint') return this.#onHint()
-      if (!allowed) return link.write(encodeRefusal('over-budget'))
-      if (!places.take(this, peer)) return link.write(encodeRefusal('busy'))
-      await link.write(await this.#answer(question))
+      if (!allowed) return this.#refuse('over-budget')
+      if (!places.take(guest)) return this.#refuse('busy')
+      const answer = await this.#answer(question)
+      if (answer === undefined) return this.#refuse('over-budget')
+      await link.write(answer)
     }
+  }
+
+  /** An honest peer comes again in a few seconds; one that does not wait pays for it in the end. */
+  async #refuse(code: 'busy' | 'over-budget'): Promise<void> {
+    const { link, peer } = this.#init
+    const { guard } = this.#components
+    if (!guard.allow(peer, 'sync-refusal')) guard.punish(peer, `${syncProtocol}:too-many-messages`)
+    await link.write(encodeRefusal(code))
   }
 
   /** The client's next question; undefined when it has no more. */
@@ -137,17 +147,28 @@ class Session {
     if (this.#components.guard.allow(peer, 'sync-hint')) onHint(peer)
   }
 
-  #answer(question: Exclude<Question, { kind: 'hint' }>): Promise<Uint8Array> {
+  /** Undefined when the peer has used up what it may make us do. */
+  #answer(question: Exclude<Question, { kind: 'hint' }>): Promise<Uint8Array | undefined> {
     switch (question.kind) {
       case 'partitions':
-        return this.#partitions(question.scope, question.summary)
+        return this.#work(() => this.#partitions(question.scope, question.summary))
       case 'changes':
         return this.#changes(question.scope, question)
       case 'reconcile':
-        return this.#reconcile(question.partition, question.message)
+        return this.#work(() => this.#reconcile(question.partition, question.message))
       case 'want':
         return this.#want(question.digests)
     }
+  }
+
+  /** Comparing sets is our work for a few bytes of theirs: it is paced, and charged for what it took. */
+  async #work(task: () => Promise<Uint8Array>): Promise<Uint8Array | undefined> {
+    const { peer, pacer, signal } = this.#init
+    const { guard } = this.#components
+    if (!guard.allow(peer, 'sync-work', 0)) return undefined
+    const { value, tookMs } = await pacer.run(task, { signal })
+    guard.charge(peer, 'sync-work', tookMs)
+    return value
   }
 
   async #partitions(scope: Scope, summary: Uint8Array): Promise<Uint8Array> {
@@ -185,7 +206,8 @@ class Session {
     const reconciler = createReconciler(items, {
       initiator: false,
       frameBytesMax: frameBytesMax - frameHeaderBytesMax,
-      messageBytesMax: frameBytesMax
+      messageBytesMax: frameBytesMax,
+      rangesMax: rangesPerMessageMax
     })
     this.#reconcilers.set(name, reconciler)
     const [oldest] = this.#reconcilers.keys()
@@ -195,22 +217,30 @@ class Session {
 
   /** As many as fit one answer, in the order asked for; what is not held any more is left out. */
   async #want(digests: readonly Uint8Array[]): Promise<Uint8Array> {
-    const found = await this.#components.records.getBytes(digests.map(recordIdOfDigest))
     const records: Uint8Array[] = []
-    let bytes = 0
-    let consumed = 0
-    for (const record of found) {
-      bytes += record?.length ?? 0
-      if (bytes > answerBytesMax && records.length > 0) break
-      if (record !== undefined) records.push(record)
-      consumed++
+    let [bytes, consumed] = [0, 0]
+    while (consumed < digests.length) {
+      const some = digests.slice(consumed, consumed + recordsPerRead).map(recordIdOfDigest)
+      for (const record of await this.#components.records.getBytes(some)) {
+        bytes += record?.length ?? 0
+        if (bytes > answerBytesMax && records.length > 0) return encodeRecords({ consumed, records })
+        if (record !== undefined) records.push(record)
+        consumed++
+      }
     }
     return encodeRecords({ consumed, records })
   }
 }
 
-/** One a question, one a record asked for, and what comparing ranges costs us: a hash for every thirty bytes. */
+/**
+ * What can be told of a question before it is answered: one for itself, one for each record asked for, and what its
+ * bytes take to read. A unit is about 20 µs (docs/decisions/0175); a row of a change log takes a tenth of that.
+ */
 function costOf(question: Question, frame: Uint8Array): number {
   if (question.kind === 'want') return 1 + question.digests.length
+  if (question.kind === 'changes') return changesCost
   return 1 + frame.length / 64
 }
+
+/** A page of a thousand rows is read whatever is in it. */
+const changesCost = 100

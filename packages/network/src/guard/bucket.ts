@@ -24,6 +24,12 @@ export class TokenBucket {
     return true
   }
 
+  /** Takes `cost` whether it is there or not: nothing more is granted until the debt is paid back. */
+  spend(cost: number, nowMs: number): void {
+    this.#fill(nowMs)
+    this.#tokens = Math.max(-this.#budget.burst, this.#tokens - cost)
+  }
+
   /** How long until `cost` is there; Infinity when it exceeds the burst. */
   waitMs(cost: number, nowMs: number): number {
     this.#fill(nowMs)

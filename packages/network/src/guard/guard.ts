@@ -59,6 +59,8 @@ export interface Guard {
   punish(peer: PeerId, code: string): void
   /** Takes `cost` (1 by default) from what the peer may still do on `protocol`; false when that is used up. */
   allow(peer: PeerId, protocol: string, cost?: number): boolean
+  /** Takes what an answer has turned out to cost, into debt if it must: {@link allow} says no until that is paid back. */
+  charge(peer: PeerId, protocol: string, cost: number): void
   /** 0 down to -100. */
   score(peer: PeerId | string): number
   /** True while connections of the peer are turned away. */
@@ -123,8 +125,11 @@ class DefaultGuard implements HostGuard {
   }
 
   allow(peer: PeerId, protocol: string, cost = 1): boolean {
-    const budget = this.#init.budgets?.[protocol] ?? requestBudgets[protocol] ?? requestBudgetDefault
-    return this.#standing(peer.toString()).allow(protocol, budget, cost, this.#init.now())
+    return this.#standing(peer.toString()).allow(protocol, this.#budgetOf(protocol), cost, this.#init.now())
+  }
+
+  charge(peer: PeerId, protocol: string, cost: number): void {
+    this.#standing(peer.toString()).charge(protocol, this.#budgetOf(protocol), cost, this.#init.now())
   }
 
   score(peer: PeerId | string): number {
@@ -150,6 +155,10 @@ class DefaultGuard implements HostGuard {
 
   pardon(peer: PeerId | string): void {
     this.#peers.delete(peer.toString())
+  }
+
+  #budgetOf(protocol: string): Budget {
+    return this.#init.budgets?.[protocol] ?? requestBudgets[protocol] ?? requestBudgetDefault
   }
 
   #standing(name: string): Standing {

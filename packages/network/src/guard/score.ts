@@ -53,14 +53,22 @@ export class Standing {
   }
 
   allow(name: string, budget: Budget, cost: number, nowMs: number): boolean {
-    let bucket = this.#buckets.get(name)
-    if (bucket === undefined) this.#buckets.set(name, (bucket = new TokenBucket(budget, nowMs)))
-    return bucket.take(cost, nowMs)
+    return this.#bucket(name, budget, nowMs).take(cost, nowMs)
+  }
+
+  charge(name: string, budget: Budget, cost: number, nowMs: number): void {
+    this.#bucket(name, budget, nowMs).spend(cost, nowMs)
   }
 
   /** Latest first. */
   get reasons(): Reason[] {
     return [...this.#reasons.values()].toSorted((a, b) => b.lastAtMs - a.lastAtMs)
+  }
+
+  #bucket(name: string, budget: Budget, nowMs: number): TokenBucket {
+    const bucket = this.#buckets.get(name) ?? new TokenBucket(budget, nowMs)
+    this.#buckets.set(name, bucket)
+    return bucket
   }
 
   #note(code: string, nowMs: number): void {

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import { createPacer } from '../src/catch-up/pacer.ts'
+import { type Guest, Places } from '../src/catch-up/places.ts'
+
+/** A guest that notes when it is asked to leave. */
+function guestOf(peer: string, block: string, left: string[] = []): Guest {
+  return { peer, block, leave: () => void left.push(peer) }
+}
+
+function placesFor(most: number): { places: Places; clock: { ms: number } } {
+  const clock = { ms: 0 }
+  return { clock, places: new Places({ most, perPeerMax: 1, turnMs: 1000, clock: () => clock.ms }) }
+}
+
+describe('places', () => {
+  it('has one for a peer, for as long as its session lasts', () => {
+    const { places } = placesFor(2)
+    const first = guestOf('a', '1')
+    expect([places.take(first), places.take(first), places.take(guestOf('a', '2'))]).toEqual([true, true, false])
+    places.leave(first)
+    expect(places.take(guestOf('a', '2'))).toBe(true)
+  })
+
+  it('gives a newcomer the place of the longest there, but not before its turn is over', () => {
+    const { places, clock } = placesFor(2)
+    const left: string[] = []
+    for (const peer of ['a', 'b']) places.take(guestOf(peer, peer, left))
+    clock.ms = 999
+    expect(places.take(guestOf('c', 'c', left))).toBe(false)
+    clock.ms = 1000
+    expect(places.take(guestOf('c', 'c', left))).toBe(true)
+    expect(left).toEqual(['a'])
+  })
+
+  it('gives it at once where one block of addresses has more than the newcomer', () => {
+    const { places } = placesFor(4)
+    const left: string[] = []
+    for (const peer of ['a', 'b', 'c', 'd']) places.take(guestOf(peer, 'many', left))
+    expect(places.take(guestOf('e', 'many', left))).toBe(false)
+    expect(places.take(guestOf('f', 'one', left))).toBe(true)
+    expect(places.take(guestOf('g', 'one', left))).toBe(true)
+    expect(places.take(guestOf('h', 'one', left))).toBe(false)
+    expect(left).toEqual(['a', 'b'])
+  })
+})
+
+describe('a pacer', () => {
+  it('runs one task at a time, and says what each took', async () => {
+    const clock = { ms: 0 }
+    const pacer = createPacer({ budget: { perSecond: 100, burst: 1000 }, clock: () => clock.ms })
+    const { signal } = new AbortController()
+    const running: string[] = []
+    const task = (name: string) => async () => {
+      running.push(`${name} begins`)
+      await Promise.resolve()
+      clock.ms += 7
+      running.push(`${name} ends`)
+      return name
+    }
+    const both = await Promise.all([pacer.run(task('a'), { signal }), pacer.run(task('b'), { signal })])
+    expect(both).toEqual([
+      { value: 'a', tookMs: 7 },
+      { value: 'b', tookMs: 7 }
+    ])
+    expect(running).toEqual(['a begins', 'a ends', 'b begins', 'b ends'])
+  })
+
+  it('makes the next task wait when the budget is spent, and lets it go when nobody waits for it any more', async () => {
+    const clock = { ms: 0 }
+    const pacer = createPacer({ budget: { perSecond: 1, burst: 10 }, clock: () => clock.ms })
+    const stop = new AbortController()
+    await pacer.run(async () => void (clock.ms += 15), stop)
+    const waiting = pacer.run(async () => 'too late', stop)
+    stop.abort(new Error('gone'))
+    await expect(waiting).rejects.toThrow()
+    clock.ms += 15_000
+    expect(await pacer.run(async () => 'in time', new AbortController())).toMatchObject({ value: 'in time' })
+  })
+
+  it('goes on after a task that failed, and counts it', async () => {
+    const clock = { ms: 0 }
+    const pacer = createPacer({ budget: { perSecond: 1000, burst: 10 }, clock: () => clock.ms })
+    const init = new AbortController()
+    const failing = pacer.run(async () => {
+      clock.ms += 12
+      throw new Error('no')
+    }, init)
+    await expect(failing).rejects.toThrow('no')
+    clock.ms += 2
+    expect(await pacer.run(async () => 1, init)).toEqual({ value: 1, tookMs: 0 })
+  })
+})
