@@ -181,6 +181,11 @@ export class Draft {
     )
   }
 
+  /** Enters changes that are not about records, to be written with the rest. */
+  accompany(ops: readonly StorageOp[]): void {
+    this.#ops.push(...ops)
+  }
+
   /** Takes an expiry row out whose record is gone. */
   dropExpiry(key: Uint8Array): void {
     this.#ops.push({ type: 'del', sublevel: this.base.tables.expiry, key })

@@ -1,6 +1,7 @@
 import type { Disk } from './disk.ts'
 import { StorageError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
+import { createLane } from './lane.ts'
 import { messageBytesMax, outboxMax } from './limits.ts'
 import { type Pending, Shelf } from './shelf.ts'
 import type { StorageOp, Tables } from './tables.ts'
@@ -85,6 +86,8 @@ class ShelvedOutbox implements Outbox, OutboxDraft {
   readonly #shelf: Shelf<OutboxHeader>
   readonly #disk: Disk
   readonly #now: () => number
+  /** A retry that is written beside the end of its message would bring the message back without its bytes. */
+  readonly #lane = createLane()
   readonly #events = new Emitter<{ added: readonly OutboxHeader[] }>()
 
   constructor(shelf: Shelf<OutboxHeader>, disk: Disk, now: () => number) {
@@ -115,17 +118,12 @@ class ShelvedOutbox implements Outbox, OutboxDraft {
     return times.length === 0 ? undefined : Math.min(...times)
   }
 
-  async reschedule(id: string, { dueAtMs, state, error }: Retry): Promise<void> {
-    const header = this.#shelf.header(id)
-    if (header === undefined) return
-    const { error: _, ...rest } = header
-    const failure = error === undefined ? {} : { error }
-    const attempts = header.attempts + 1
-    await this.#write(this.#shelf.change({ ...rest, ...failure, attempts, dueAtMs, state: state ?? header.state }))
+  reschedule(id: string, retry: Retry): Promise<void> {
+    return this.#lane.run(() => this.#reschedule(id, retry))
   }
 
-  async delivered(ids: readonly string[]): Promise<void> {
-    await this.#write(this.removing(ids))
+  delivered(ids: readonly string[]): Promise<void> {
+    return this.#lane.run(() => this.#write(this.removing(ids)))
   }
 
   list({ order, to }: { order?: string; to?: string } = {}): OutboxHeader[] {
@@ -163,6 +161,15 @@ class ShelvedOutbox implements Outbox, OutboxDraft {
         for (const one of removed) one.written()
       }
     }
+  }
+
+  async #reschedule(id: string, { dueAtMs, state, error }: Retry): Promise<void> {
+    const header = this.#shelf.header(id)
+    if (header === undefined) return
+    const { error: _, ...rest } = header
+    const failure = error === undefined ? {} : { error }
+    const attempts = header.attempts + 1
+    await this.#write(this.#shelf.change({ ...rest, ...failure, attempts, dueAtMs, state: state ?? header.state }))
   }
 
   /** Of each recipient up to and with the first that no relay keeps. */

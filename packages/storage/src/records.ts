@@ -36,7 +36,7 @@ import {
 import { type Change, decodeChange, readChanges, type Sequences } from './log.ts'
 import type { PartitionBook } from './partition-book.ts'
 import { decodeSlot, type Slot, slotKey } from './slot.ts'
-import type { Table, Tables } from './tables.ts'
+import type { StorageOp, Table, Tables } from './tables.ts'
 
 /** What happens to records; told when it is durable. */
 export interface RecordEvents {
@@ -51,6 +51,8 @@ export interface PutOptions {
   readonly trusted?: (author: Uint8Array) => boolean
   /** Returns when the bytes are on the platter. Always so for `own`. */
   readonly sync?: boolean
+  /** Other changes of the same batch, written whatever becomes of the records. */
+  readonly extraOps?: readonly StorageOp[]
 }
 
 /** Which records to list. Newest first by their author's clock; tombstones are left out. */
@@ -127,6 +129,7 @@ interface PutRequest {
   readonly candidates: readonly Candidate[]
   readonly bytes: number
   readonly sync: boolean
+  readonly extraOps: readonly StorageOp[]
   readonly resolve: (outcomes: readonly PutOutcome[]) => void
   readonly reject: (error: unknown) => void
 }
@@ -175,8 +178,9 @@ class LevelRecordStore implements RecordStore {
     if (records.length === 0) return []
     const candidates = records.map((record) => candidateOf(record, options))
     const bytes = records.reduce((sum, record) => sum + record.bytes.length, 0)
+    const { extraOps = [], sync = options.own ?? false } = options
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ candidates, bytes, sync: options.sync ?? options.own ?? false, resolve, reject })
+      this.#waiting.push({ candidates, bytes, sync, extraOps, resolve, reject })
       this.#drain()
     })
   }
@@ -273,6 +277,7 @@ class LevelRecordStore implements RecordStore {
     const outcomes = requests.map((request) =>
       request.candidates.map((candidate) => admit(draft, candidate, evictable))
     )
+    for (const { extraOps } of requests) draft.accompany(extraOps)
     await this.#commit(draft, { sync: requests.some((request) => request.sync) })
     this.#reportRefused(candidates, outcomes.flat())
     return outcomes

@@ -87,6 +87,15 @@ export function orderTests({ describe, test }: TestRunner, factory: StoreFactory
         await again.outbox.delivered(['a1', 'a2'])
         assert.equal(again.outbox.nextDueAtMs(), undefined)
       }))
+
+    test('a retry that is written beside the end of its message does not bring it back', () =>
+      withStore(factory, async ({ store, reopen }) => {
+        const ids = Array.from({ length: 20 }, (_, index) => `m${index}`)
+        await store.outbox.add(ids.map((id) => ({ id, to: id, bytes: bytes(id) })))
+        const changes = ids.flatMap((id) => [store.outbox.delivered([id]), store.outbox.reschedule(id, { dueAtMs: 0 })])
+        await Promise.all(changes)
+        assert.deepEqual((await reopen()).outbox.list(), [])
+      }))
   })
 
   describe('inbox', () => {

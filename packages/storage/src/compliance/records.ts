@@ -22,6 +22,17 @@ export function recordTests({ describe, test }: TestRunner, factory: StoreFactor
         assert.equal(again.records.bytes(), record.bytes.length)
       }))
 
+    test('what goes with a record is written with it, also when the record is known', () =>
+      withStore(factory, async ({ store, reopen }) => {
+        const notes = store.sublevel<string>('notes', { values: 'json' })
+        const record = listing(ana)
+        const note = (value: string) => [{ type: 'put', sublevel: notes, key: 'n', value }] as const
+        assert.deepEqual(await store.records.put(record, { own: true, extraOps: note('first') }), ['stored'])
+        assert.deepEqual(await store.records.put(record, { own: true, extraOps: note('second') }), ['known'])
+        const again = await reopen()
+        assert.equal(await again.sublevel<string>('notes', { values: 'json' }).get('n'), 'second')
+      }))
+
     test('the higher seq stands, in whatever order they come', () =>
       withStore(factory, async ({ store }) => {
         const [old, young] = [listing(ana, { seq: 1 }), listing(ana, { seq: 2 })]

@@ -9,7 +9,10 @@ export interface TestRunner {
 }
 
 /** What the suite uses of a store. */
-export type OpenedStore = Pick<Storage, 'records' | 'sync' | 'orders' | 'outbox' | 'inbox' | 'sweep' | 'close'>
+export type OpenedStore = Pick<
+  Storage,
+  'records' | 'sync' | 'orders' | 'outbox' | 'inbox' | 'sublevel' | 'sweep' | 'close'
+>
 
 /** A place where a store lives. Opening it again, after the store was closed, finds what was written. */
 export interface StoreUnderTest {
