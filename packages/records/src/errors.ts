@@ -12,6 +12,7 @@ export type RecordErrorCode =
   | 'expired'
   | 'lives-too-long'
   | 'bad-work'
+  | 'too-little-work'
   | 'bad-signature'
   | 'bad-content'
   | 'not-deletable'

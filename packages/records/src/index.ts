@@ -25,7 +25,14 @@ export type { JsonLd } from './json-ld.ts'
 export { openKeystore, sealKeystore } from './keystore.ts'
 export { recordKinds } from './kinds.ts'
 export type { ContentOf, RecordKind } from './kinds.ts'
-export { clockSkewMsMax, conflictsPerSlotMax, kindLimits, recordBytesMax } from './limits.ts'
+export {
+  clockSkewMsMax,
+  conflictsPerSlotMax,
+  kindLimits,
+  recordBytesMax,
+  workBitsAskedMax,
+  workBitsMin
+} from './limits.ts'
 export type { KindLimits } from './limits.ts'
 export { addMoney, currencyDecimals, formatMoney, isCurrency, moneyFromWire, moneyToWire, parseMoney } from './money.ts'
 export type { Money, WireMoney } from './money.ts'
@@ -43,15 +50,16 @@ export {
   isRecordId,
   openRecord,
   openRecordAside,
+  preimageOf,
   recordDigest,
   recordIdOfDigest,
   reopenRecord,
   sealRecord
 } from './record.ts'
-export type { AnyRecord, RecordDraft, RecordId, SoukRecord } from './record.ts'
+export type { AnyRecord, OpenRules, RecordDraft, RecordId, SealOptions, SoukRecord, WorkClaim } from './record.ts'
 export { createVerifier, verifySignature } from './signature.ts'
 export type { SignatureInput, Verifier, Verify } from './signature.ts'
 export { cleanText, isCleanLine, isCleanText } from './text.ts'
 export { walletAddress } from './wallet.ts'
-export { findWork } from './work.ts'
-export type { Work } from './work.ts'
+export { createWorkSearch, findWork, workFloor } from './work.ts'
+export type { Priced, Work, WorkSearch } from './work.ts'

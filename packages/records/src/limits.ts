@@ -30,7 +30,8 @@ export const settlementsMax = 8
 export const deliveriesMax = 8
 export const arbitratorsMax = 8
 export const peersMax = 8
-export const prekeysMax = 4
+/** One an installation. */
+export const prekeysMax: number = peersMax
 export const addressCharsMax = 256
 
 /** 39 decimal digits: 2^128, more than any token's supply in its smallest unit. */
@@ -48,13 +49,44 @@ export interface KindLimits {
   readonly liveTrustedMax: number
   /** An immutable record has `seq` 0, content, and is never replaced: its slot holds every differing one as evidence. */
   readonly immutable: boolean
+  /** Stands on a receipt that another identity has signed: needs no work, and has a room of its own in a store. */
+  readonly receiptBound: boolean
 }
 
 /** PROTOCOL: the kinds and what bounds each. Adding a kind is one row here and one file in `kinds/`. */
 export const kindLimits = {
-  profile: { bytesMax: 8 * 1024, lifeMsMax: 30 * day, liveUnknownMax: 1, liveTrustedMax: 1, immutable: false },
-  listing: { bytesMax: 16 * 1024, lifeMsMax: 30 * day, liveUnknownMax: 100, liveTrustedMax: 1000, immutable: false },
-  feedback: { bytesMax: 8 * 1024, lifeMsMax: 730 * day, liveUnknownMax: 200, liveTrustedMax: 5000, immutable: true }
+  profile: {
+    bytesMax: 8 * 1024,
+    lifeMsMax: 30 * day,
+    liveUnknownMax: 1,
+    liveTrustedMax: 1,
+    immutable: false,
+    receiptBound: false
+  },
+  listing: {
+    bytesMax: 16 * 1024,
+    lifeMsMax: 30 * day,
+    liveUnknownMax: 100,
+    liveTrustedMax: 1000,
+    immutable: false,
+    receiptBound: false
+  },
+  feedback: {
+    bytesMax: 8 * 1024,
+    lifeMsMax: 730 * day,
+    liveUnknownMax: 200,
+    liveTrustedMax: 5000,
+    immutable: true,
+    receiptBound: true
+  },
+  presence: {
+    bytesMax: 4 * 1024,
+    lifeMsMax: 2 * day,
+    liveUnknownMax: 1,
+    liveTrustedMax: 1,
+    immutable: false,
+    receiptBound: false
+  }
 } as const satisfies Record<string, KindLimits>
 
 /** Keys that one verifier remembers: a thousand authors at about 1 kB each. */
@@ -63,8 +95,21 @@ export const verifierKeysMax = 1024
 /** Differing immutable records kept in one slot: two are enough to show that their author said two things. */
 export const conflictsPerSlotMax = 2
 
-/** Bits of work that may be asked or claimed; 22 bits take a laptop a few seconds. */
+/** Bits of work that a record may claim. */
 export const workBitsMax = 32
+
+/** The least that is asked of a stranger at all: 4,096 tries, a millisecond. */
+export const workBitsMin = 12
+
+/** No node asks for more, however full or busy it is: 4 million tries take a laptop a second, a telephone ten. */
+export const workBitsAskedMax = 22
+
+/** What {@link workBitsMin} buys: an ordinary listing, with its description, for the longest life of one. */
+export const workUnitBytes = 2048
+export const workUnitMs = 30 * day
+
+/** What `pow` adds to a body at most: 4 for its name, 1 for a map, 7 for `bits`, 15 for `nonce`. */
+export const workFieldBytesMax = 27
 
 /** scrypt cost of the keystore: N = 2^17, r = 8, p = 1 (OWASP 2025), about 0.3 s natively. */
 export const scryptCostLog2 = 17

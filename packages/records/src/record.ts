@@ -12,10 +12,11 @@ import {
   kindLimits,
   marketCharsMax,
   recordBytesMax,
-  workBitsMax
+  workBitsMax,
+  workFieldBytesMax
 } from './limits.ts'
 import { type SignatureInput, type Verifier, type Verify, verifySignature } from './signature.ts'
-import { checkWork, findWork, type Work } from './work.ts'
+import { checkWork, findWork, type Priced, type Work, workFloor } from './work.ts'
 
 /** The id of a record: CIDv1 (dag-cbor, sha2-256 of the body) in base32, `bafyrei…`. The signature is not part of it. */
 export type RecordId = string & { readonly __brand: 'RecordId' }
@@ -64,21 +65,62 @@ const signaturePrefix = new TextEncoder().encode('souk/record/1\n')
 const keyPattern = new RegExp(`^[a-z0-9._-]{0,${keyCharsMax}}$`)
 const marketPattern = new RegExp(`^[a-z0-9][a-z0-9-]{0,${marketCharsMax - 1}}$`)
 
+/** How a record comes by its work. */
+export interface SealOptions {
+  /** Bits to find; blocks for about 2^workBits tries. The floor of {@link workFloor} when left out. */
+  readonly workBits?: number
+  /** Found before, for {@link preimageOf} the same draft. */
+  readonly work?: Work | undefined
+}
+
 /**
- * Signs a draft. The result has passed every check that a stranger's record passes.
+ * Signs a draft. The result has passed every check that a stranger's record passes at an idle node, and has the work
+ * for it: a millisecond for an ordinary listing. A program with something else to do searches on its own
+ * ({@link createWorkSearch}).
  *
- * @param options.workBits - Proof of work to find first; blocks for about 2^workBits hashes.
  * @throws {@link RecordError} with the code of the first check that the draft fails.
  */
 export function sealRecord<K extends RecordKind>(
   draft: RecordDraft<K>,
   signer: Signer,
-  options: { workBits?: number } = {}
+  options: SealOptions = {}
 ): SoukRecord<K> {
-  const plain = {
+  const plain = bodyOf(draft, signer.publicKey)
+  const work = options.work ?? workFor(draft, encodeCanonical(plain), options.workBits)
+  const body = encodeCanonical(work === undefined ? plain : { ...plain, pow: { bits: work.bits, nonce: work.nonce } })
+  const sig = signer.sign(signedBytes(body))
+  return openRecord(encodeCanonical({ body, sig }), { nowMs: draft.createdAtMs }) as SoukRecord<K>
+}
+
+/**
+ * What work for a draft is found for, and what its price is computed from.
+ *
+ * @param author - 32-byte public key of who will sign it.
+ */
+export function preimageOf(draft: RecordDraft, author: Uint8Array): { preimage: Uint8Array; priced: Priced } {
+  const preimage = encodeCanonical(bodyOf(draft, author))
+  return { preimage, priced: pricedOf(draft, preimage) }
+}
+
+/** With the longest nonce there is: a price never falls short for a nonce that turned out long. */
+function pricedOf({ kind, createdAtMs, expiresAtMs }: RecordDraft, preimage: Uint8Array): Priced {
+  const bytes = preimage.length + workFieldBytesMax + envelopeBytesMax
+  return { kind, bytes, lifeMs: expiresAtMs - createdAtMs }
+}
+
+function workFor(
+  draft: RecordDraft,
+  preimage: Uint8Array,
+  bits = workFloor(pricedOf(draft, preimage))
+): Work | undefined {
+  return bits === 0 ? undefined : findWork(preimage, bits)
+}
+
+function bodyOf(draft: RecordDraft, author: Uint8Array): Record<string, unknown> {
+  return {
     v: 1,
     kind: draft.kind,
-    author: signer.publicKey,
+    author,
     market: draft.market,
     key: draft.key,
     seq: draft.seq,
@@ -86,10 +128,20 @@ export function sealRecord<K extends RecordKind>(
     expiresAt: draft.expiresAtMs,
     content: draft.content
   }
-  const work = options.workBits ? findWork(encodeCanonical(plain), options.workBits) : undefined
-  const body = encodeCanonical(work === undefined ? plain : { ...plain, pow: { bits: work.bits, nonce: work.nonce } })
-  const sig = signer.sign(signedBytes(body))
-  return openRecord(encodeCanonical({ body, sig }), { nowMs: draft.createdAtMs }) as SoukRecord<K>
+}
+
+/** What decides how much work is asked for a record: known before its signature is checked. */
+export interface WorkClaim extends Priced {
+  /** 32 bytes; unproven. */
+  readonly author: Uint8Array
+}
+
+/** By what a receiver judges bytes. */
+export interface OpenRules {
+  /** The receiver's clock. */
+  readonly nowMs: number
+  /** Bits of work that this receiver asks for; none when left out. Its own policy: records with fewer are valid. */
+  readonly asks?: ((claim: WorkClaim) => number) | undefined
 }
 
 /**
@@ -97,12 +149,11 @@ export function sealRecord<K extends RecordKind>(
  * size, shape and canonical form are right.
  *
  * @param bytes - One signed record as it travels, at most {@link recordBytesMax} bytes.
- * @param options.nowMs - The receiver's clock.
  * @param options.verify - From {@link createVerifier} where many records are opened.
  * @returns The record; its `bytes` are a copy of its own.
  * @throws {@link RecordError} with the code of the first check that failed; never anything else.
  */
-export function openRecord(bytes: Uint8Array, options: { nowMs: number; verify?: Verify }): AnyRecord {
+export function openRecord(bytes: Uint8Array, options: OpenRules & { readonly verify?: Verify }): AnyRecord {
   const { verify = verifySignature } = options
   const { body, sig } = openEnvelope(bytes)
   const fields = openBody(body)
@@ -113,7 +164,8 @@ export function openRecord(bytes: Uint8Array, options: { nowMs: number; verify?:
     )
   }
   checkTimes(fields, options.nowMs)
-  checkFieldsWork(fields)
+  checkFieldsWork(fields, body)
+  checkPrice(fields, bytes.length, options.asks)
   if (!verify({ signature: sig, message: signedBytes(body), publicKey: fields.author })) {
     throw new RecordError('bad-signature', 'the signature does not hold for this author and body')
   }
@@ -130,24 +182,29 @@ export function openRecord(bytes: Uint8Array, options: { nowMs: number; verify?:
  */
 export async function openRecordAside(
   bytes: Uint8Array,
-  options: { nowMs: number; verifier: Verifier }
+  options: OpenRules & { readonly verifier: Verifier }
 ): Promise<AnyRecord> {
-  const { nowMs, verifier } = options
-  const opened = openUnverified(bytes, nowMs)
+  const { verifier, ...rules } = options
+  const opened = openUnverified(bytes, rules)
   if (opened !== undefined && (await allHold(opened.claims, verifier))) return opened.record
   // Something is wrong: in the order of the checks, this names what.
-  return openRecord(bytes, { nowMs, verify: verifier })
+  return openRecord(bytes, { ...rules, verify: verifier })
 }
 
-/** The record and the signatures that it stands on; undefined when any other check fails. */
+/**
+ * The record and the signatures that it stands on; undefined when a check fails that comes after the first of them.
+ *
+ * @throws {@link RecordError} of a check that comes before: no signature can change it.
+ */
 function openUnverified(
   bytes: Uint8Array,
-  nowMs: number
+  rules: OpenRules
 ): { record: AnyRecord; claims: readonly SignatureInput[] } | undefined {
   const claims: SignatureInput[] = []
   try {
-    return { record: openRecord(bytes, { nowMs, verify: (claim) => claims.push(claim) > 0 }), claims }
-  } catch {
+    return { record: openRecord(bytes, { ...rules, verify: (claim) => claims.push(claim) > 0 }), claims }
+  } catch (error) {
+    if (claims.length === 0) throw error
     return undefined
   }
 }
@@ -327,12 +384,41 @@ function checkTimes({ kind, createdAt, expiresAt }: BodyFields, nowMs: number): 
   }
 }
 
-function checkFieldsWork(fields: BodyFields): void {
-  const { pow, ...rest } = fields
-  if (pow === undefined) return
-  if (!checkWork(encodeCanonical({ v: 1, ...rest }), pow)) {
+function checkFieldsWork({ key, pow }: BodyFields, body: Uint8Array): void {
+  if (pow !== undefined && !checkWork(withoutWork(body, { key, pow }), pow)) {
     throw new RecordError('bad-work', `the nonce does not reach the ${pow.bits} bits that the record claims`)
   }
+}
+
+function checkPrice(fields: BodyFields, bytes: number, asks: OpenRules['asks']): void {
+  const { kind, author, createdAt, expiresAt, pow } = fields
+  const asked = asks?.({ kind, author, bytes, lifeMs: expiresAt - createdAt }) ?? 0
+  const bits = pow?.bits ?? 0
+  if (bits < asked) {
+    throw new RecordError('too-little-work', `${bits} bits of work where ${asked} are asked for now; come back later`)
+  }
+}
+
+/**
+ * A canonical body as it is without `pow`, cut out of its bytes: a tenth of the time of encoding it anew. Names sort by
+ * length, then by bytes, so `v`, `key` and `pow` come first.
+ */
+function withoutWork(body: Uint8Array, { key, pow }: { key: string; pow: Work }): Uint8Array {
+  const start = 1 + 3 + 4 + headBytes(key.length) + key.length
+  const end = start + 4 + 1 + 5 + headBytes(pow.bits) + 6 + headBytes(pow.nonce)
+  const plain = new Uint8Array(body.length - (end - start))
+  plain.set(body.subarray(0, start))
+  plain.set(body.subarray(end), start)
+  plain[0] = (body[0] ?? 0) - 1
+  return plain
+}
+
+/** Bytes of a CBOR head: of a whole number, or of a text's length. */
+function headBytes(value: number): number {
+  if (value < 24) return 1
+  if (value < 2 ** 8) return 2
+  if (value < 2 ** 16) return 3
+  return value < 2 ** 32 ? 5 : 9
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

@@ -6,13 +6,15 @@ import { writeFileSync } from 'node:fs'
 import { identityVectors, keystoreVectors } from './identities.ts'
 import { recordVectors } from './records.ts'
 import { signatureVectors } from './signatures.ts'
+import { workVectors } from './work.ts'
 
 /** Each file of `test/vectors` and what makes it. */
 export const files = {
   'records.json': recordVectors,
   'signatures.json': signatureVectors,
   'identities.json': identityVectors,
-  'keystores.json': keystoreVectors
+  'keystores.json': keystoreVectors,
+  'work.json': workVectors
 }
 
 if (import.meta.main) {
