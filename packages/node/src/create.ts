@@ -138,7 +138,14 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     providersOf: (sellers) => providersOf({ profiles, network }, sellers)
   })
   const listings = createListings(
-    { records, publisher, pictures, author: signer.publicKey, random },
+    {
+      records,
+      publisher,
+      pictures,
+      revisions: storage.sublevel('own-revisions', { values: 'bytes' }),
+      author: signer.publicKey,
+      random
+    },
     { chains: init.chains ?? [], wallet }
   )
   const chains: Chains = opened.use(

@@ -18,10 +18,12 @@ import type { FeedbackDirectory } from '@souk/network'
 import { receiptOf } from '@souk/trading'
 import { NodeError } from './errors.ts'
 import type { Proof } from './evidence.ts'
-import type { Feedback, FeedbackView, ReputationView } from './feedback.ts'
+import type { Feedback, FeedbackDraft, FeedbackView, ReputationView } from './feedback.ts'
 import { feedbackLifeMs, pageMax, spreadOnCloseMs } from './limits.ts'
+import type { HeldOrder } from './order-book.ts'
 import type { OrderDesk } from './orders.ts'
 import type { Publisher } from './publisher.ts'
+import { createTurns } from './turns.ts'
 
 type FeedbackRecord = SoukRecord<'feedback'> & { readonly content: ContentOf<'feedback'> }
 
@@ -54,6 +56,8 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
   const me = didFromKey(signer.publicKey)
 
   const spreading = new Set<Promise<unknown>>()
+  // Two ratings of one order at once would be two that contradict each other for ever.
+  const inTurn = createTurns()
 
   const spreadOne = async (record: FeedbackRecord): Promise<void> => {
     const work = directory.publish(record)
@@ -92,29 +96,32 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
     return found
   }
 
+  const give = async (draft: FeedbackDraft, { state, role, counterparty }: HeldOrder): Promise<FeedbackView> => {
+    const slot = { author: signer.publicKey, kind: 'feedback' as const, key: state.order }
+    if ((await records.head(slot)) !== undefined) {
+      throw new NodeError('already-given', 'you have rated this order; a rating is never changed')
+    }
+    if (state.reason === undefined) throw new NodeError('not-allowed-now', 'rate an order once it has ended')
+    const content = {
+      subject: keyFromDid(counterparty),
+      role,
+      stars: draft.stars,
+      ...(draft.aspects === undefined ? {} : { aspects: draft.aspects as ContentOf<'feedback'>['aspects'] }),
+      text: cleanText(draft.text ?? ''),
+      receipt: receiptOf(state)
+    }
+    const record = (await publisher.publish(
+      { kind: 'feedback', key: state.order, lifeMs: feedbackLifeMs },
+      content
+    )) as FeedbackRecord
+    void spreadOne(record)
+    return view(record)
+  }
+
   return {
     async give(draft) {
       const held = await orders.held(draft.order)
-      const { state, role, counterparty } = held
-      const slot = { author: signer.publicKey, kind: 'feedback' as const, key: state.order }
-      if ((await records.head(slot)) !== undefined) {
-        throw new NodeError('already-given', 'you have rated this order; a rating is never changed')
-      }
-      if (state.reason === undefined) throw new NodeError('not-allowed-now', 'rate an order once it has ended')
-      const content = {
-        subject: keyFromDid(counterparty),
-        role,
-        stars: draft.stars,
-        ...(draft.aspects === undefined ? {} : { aspects: draft.aspects as ContentOf<'feedback'>['aspects'] }),
-        text: cleanText(draft.text ?? ''),
-        receipt: receiptOf(state)
-      }
-      const record = (await publisher.publish(
-        { kind: 'feedback', key: state.order, lifeMs: feedbackLifeMs },
-        content
-      )) as FeedbackRecord
-      void spreadOne(record)
-      return view(record)
+      return inTurn(held.state.order, () => give(draft, held))
     },
     async get(id, { search = false, signal } = {}) {
       const record = isRecordId(id) ? await one(id, { search, signal }) : undefined

@@ -31,7 +31,7 @@ export function startHousework(components: HouseworkComponents, init: { now: () 
     const endsBeforeMs = init.now() + renewBeforeMs
     await storage.sweep()
     if (await profiles.isOutdated({ endsBeforeMs })) await profiles.refresh()
-    await listings.renew({ endsBeforeMs })
+    await listings.renew({ endsBeforeMs, nowMs: init.now() })
     await (await images())?.collect()
   }
 

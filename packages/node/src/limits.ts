@@ -5,6 +5,8 @@ const day = 24 * 60 * minute
 
 /** A listing lives as long as its kind allows, and is renewed while its seller's node runs. */
 export const listingLifeMs = 30 * day
+/** A request for a revision that has ended may still be on its way for as long as mailboxes keep it: 15 days. */
+export const revisionKeptMs = 15 * day
 export const profileLifeMs = 30 * day
 /** Two years, the bound of its kind: a rating outlives the goods. */
 export const feedbackLifeMs = 730 * day

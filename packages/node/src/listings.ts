@@ -3,13 +3,15 @@ import {
   type JsonLd,
   keyFromDid,
   listingToJsonLd,
+  type RecordId,
+  reopenRecord,
   sameBytes,
   type SoukRecord,
   topCategory
 } from '@souk/records'
-import type { RecordStore } from '@souk/storage'
+import type { RecordStore, StorageOp, Sublevel } from '@souk/storage'
 import { NodeError } from './errors.ts'
-import { listingLifeMs, pageDefault, pageMax } from './limits.ts'
+import { listingLifeMs, pageDefault, pageMax, revisionKeptMs } from './limits.ts'
 import {
   createListingKey,
   type DraftContext,
@@ -20,10 +22,13 @@ import {
 } from './listing.ts'
 import type { Listings } from './node.ts'
 import type { Publisher } from './publisher.ts'
+import { createTurns } from './turns.ts'
 
 export interface ListingsComponents {
   readonly records: Pick<RecordStore, 'get' | 'head' | 'list'>
   readonly publisher: Publisher
+  /** Earlier revisions of one's own listings, by id. */
+  readonly revisions: Sublevel<Uint8Array>
   /** Keeps a listing's pictures for as long as it stands. */
   readonly pictures: {
     hold(listing: SoukRecord<'listing'>): Promise<void>
@@ -38,18 +43,38 @@ export interface ListingsComponents {
 export interface ListingDesk extends Listings {
   /** The record behind a listing. @throws {@link NodeError} `not-found`. */
   recordOf(idOrKey: string): Promise<SoukRecord<'listing'>>
-  /** Publishes again what ends before `endsBeforeMs`. @returns how many. */
-  renew(options: { endsBeforeMs: number }): Promise<number>
+  /** The record of exactly this id, also when it is one's own that has changed since: somebody may have bought that. */
+  revision(id: RecordId): Promise<SoukRecord<'listing'> | undefined>
+  /**
+   * Takes so many out of one's own stock; nothing when the listing is gone.
+   *
+   * @param extraOps - Written in the same batch as the new revision.
+   * @returns Whether there was a listing to take from.
+   */
+  take(key: string, options: { quantity: number; extraOps: readonly StorageOp[] }): Promise<boolean>
+  /** Publishes again what ends before `endsBeforeMs`, and forgets what nobody can buy any more. @returns how many. */
+  renew(options: { endsBeforeMs: number; nowMs: number }): Promise<number>
 }
 
 export function createListings(components: ListingsComponents, context: DraftContext): ListingDesk {
-  const { records, publisher, pictures, author } = components
+  const { records, publisher, pictures, author, revisions } = components
+  // Each change of a listing starts from the one before: of two at once, one would be lost.
+  const inTurn = createTurns()
+
+  const standing = async (key: string): Promise<SoukRecord<'listing'> | undefined> => {
+    const head = (await records.head({ author, kind: 'listing', key })) as SoukRecord<'listing'> | undefined
+    return head === undefined || head.content === null ? undefined : head
+  }
 
   const own = async (key: string): Promise<SoukRecord<'listing'>> => {
-    const head = (await records.head({ author, kind: 'listing', key })) as SoukRecord<'listing'> | undefined
-    if (head === undefined || head.content === null)
-      throw new NodeError('not-found', `you have no listing ${key.slice(0, 100)}`)
+    const head = await standing(key)
+    if (head === undefined) throw new NodeError('not-found', `you have no listing ${key.slice(0, 100)}`)
     return head
+  }
+
+  /** Requests for what was offered until now are still on their way. */
+  const keep = ({ id, bytes }: SoukRecord<'listing'>): StorageOp => {
+    return { type: 'put', sublevel: revisions, key: id, value: bytes }
   }
 
   const recordOf = async (idOrKey: string): Promise<SoukRecord<'listing'>> => {
@@ -64,29 +89,60 @@ export function createListings(components: ListingsComponents, context: DraftCon
     return record
   }
 
-  const publish = async (key: string, draft: ListingDraft): Promise<SoukRecord<'listing'>> => {
+  const publish = async (
+    key: string,
+    draft: ListingDraft,
+    extraOps: readonly StorageOp[] = []
+  ): Promise<SoukRecord<'listing'>> => {
     const content = draftToContent(draft, context)
-    const record = await publisher.publish({ kind: 'listing', key, lifeMs: listingLifeMs }, content)
+    const record = await publisher.publish({ kind: 'listing', key, lifeMs: listingLifeMs }, content, extraOps)
     await pictures.hold(record)
     return record
   }
 
+  const forgetOld = async (nowMs: number): Promise<void> => {
+    for await (const [id, bytes] of revisions.iterator()) {
+      if (reopenRecord(bytes).expiresAtMs + revisionKeptMs < nowMs) await revisions.del(id)
+    }
+  }
+
   return {
     recordOf,
+    async revision(id) {
+      const held = await records.get(id)
+      if (held !== undefined) return held.kind === 'listing' ? held : undefined
+      const kept = await revisions.get(id)
+      return kept === undefined ? undefined : (reopenRecord(kept) as SoukRecord<'listing'>)
+    },
+    take: (key, { quantity, extraOps }) =>
+      inTurn(key, async () => {
+        const head = await standing(key)
+        if (head === undefined) return false
+        const view = listingView(head)
+        const left = { ...viewToDraft(view), quantity: Math.max(0, view.quantity - quantity) }
+        await publish(key, left, [keep(head), ...extraOps])
+        return true
+      }),
     publish: async (draft) =>
       listingView(await publish(createListingKey(draft.category, components.random(10)), draft)),
-    async update(key, change) {
-      const standing = await ownByIdOrKey(key)
-      const draft = { ...viewToDraft(listingView(standing)), ...change }
-      if (topCategory(draft.category) !== topCategory(standing.content?.category ?? '')) {
-        throw new NodeError('bad-draft', 'a listing stays in its top category; make a new one to move it')
-      }
-      return listingView(await publish(standing.key, draft))
+    async update(idOrKey, change) {
+      const { key } = await ownByIdOrKey(idOrKey)
+      return inTurn(key, async () => {
+        const head = await own(key)
+        const draft = { ...viewToDraft(listingView(head)), ...change }
+        if (topCategory(draft.category) !== topCategory(head.content?.category ?? '')) {
+          throw new NodeError('bad-draft', 'a listing stays in its top category; make a new one to move it')
+        }
+        return listingView(await publish(key, draft, [keep(head)]))
+      })
     },
-    async delete(key) {
-      const standing = await ownByIdOrKey(key)
-      await publisher.remove(standing)
-      await pictures.release(standing.key)
+    async delete(idOrKey) {
+      const { key } = await ownByIdOrKey(idOrKey)
+      await inTurn(key, async () => {
+        const head = await own(key)
+        await publisher.remove(head, [keep(head)])
+        await pictures.release(key)
+      })
     },
     get: async (idOrKey) => listingView(await recordOf(idOrKey)),
     // What `recordOf` finds has content, and only a tombstone has no JSON-LD.
@@ -103,11 +159,17 @@ export function createListings(components: ListingsComponents, context: DraftCon
       })
       return page.map(listingView)
     },
-    async renew({ endsBeforeMs }) {
+    async renew({ endsBeforeMs, nowMs }) {
+      await forgetOld(nowMs)
       const ending = (await records.list({ kind: 'listing', author, limit: pageMax })).filter(
         (record) => record.expiresAtMs < endsBeforeMs
       )
-      for (const record of ending) await publish(record.key, viewToDraft(listingView(record)))
+      for (const { key } of ending) {
+        await inTurn(key, async () => {
+          const head = await standing(key)
+          if (head !== undefined) await publish(key, viewToDraft(listingView(head)), [keep(head)])
+        })
+      }
       return ending.length
     }
   }

@@ -54,11 +54,15 @@ export interface OrderBook {
   /** Writes an event of the other party. @throws `TradingError` `too-many-events`. */
   add(event: AnyEvent, step: { processed: string }): Promise<void>
   /**
-   * Says something: signs, writes event and letter in one batch.
+   * Says something: signs, writes event and letter in one batch. Whoever calls it sees to it that nothing else is said
+   * in this order meanwhile: of two that are signed at once, one contradicts the other.
    *
+   * @param extraOps - Other changes of the same batch.
    * @throws `TradingError` `not-allowed`, {@link NodeError} `refused` for what the other side would refuse.
    */
-  say(held: HeldOrder, input: EventInput): Promise<HeldOrder>
+  say(held: HeldOrder, input: EventInput, extraOps?: readonly StorageOp[]): Promise<HeldOrder>
+  /** Takes in what the watcher has seen and this order does not know: it may have been seen while the order came in. */
+  addMissingFacts(order: string, rows: readonly FactRow[]): Promise<void>
   /** Takes in what the chain said about an escrow; nothing when no order here has it. */
   addFact(escrowId: string, fact: { readonly id: string; readonly row: FactRow | null }): Promise<void>
 }
@@ -119,13 +123,19 @@ export function createOrderBook({ storage, signer }: OrderBookComponents, init: 
       checkRoom(await events(event.order), event)
       await orders.append({ order: event.order, events: [rowOf(event)], processed: [processed] })
     },
-    async say({ state, counterparty }, input) {
+    async say({ state, counterparty }, input, extraOps = []) {
       const event = createEvent(state, input, signer)
       refuseOwn(event, await events(state.order))
-      await orders.append({ order: state.order, events: [rowOf(event)], outbox: [letterTo(counterparty, event)] })
+      const step = { order: state.order, events: [rowOf(event)], outbox: [letterTo(counterparty, event)] }
+      await orders.append(step, extraOps)
       const after = await get(state.order)
       if (after === undefined) throw new NodeError('not-found', `order ${state.order} is gone`)
       return after
+    },
+    async addMissingFacts(order, rows) {
+      const known = new Map((await orders.facts(order)).map(({ id, fact }) => [id, JSON.stringify(fact)]))
+      const facts = rows.map(toFact).filter(({ id, fact }) => known.get(id) !== JSON.stringify(fact))
+      if (facts.length > 0) await orders.append({ order, facts })
     },
     async addFact(escrowId, { id, row }) {
       const order = await escrows.get(escrowId)

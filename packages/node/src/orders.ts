@@ -9,7 +9,7 @@ import {
   type Signer,
   type SoukRecord
 } from '@souk/records'
-import type { Outbox, RecordStore, Storage } from '@souk/storage'
+import type { Outbox, RecordStore, Storage, Sublevel } from '@souk/storage'
 import {
   type AnyEvent,
   checkTerms,
@@ -23,6 +23,7 @@ import {
   openEvent,
   openTerms,
   type OrderEvent,
+  reopenEvent,
   type SettlementChoice,
   type Terms,
   termsFromListing,
@@ -38,12 +39,13 @@ import { createOrderBook, type HeldOrder, type OrderNote } from './order-book.ts
 import { createOrderSteps, expectedOf } from './order-steps.ts'
 import { orderView } from './order-view.ts'
 import { secretFromCode } from './pickup-code.ts'
+import { createTurns } from './turns.ts'
 
 export interface OrdersComponents {
   readonly storage: Pick<Storage, 'orders' | 'sublevel' | 'inbox'>
-  readonly records: Pick<RecordStore, 'get' | 'head'>
+  readonly records: Pick<RecordStore, 'head'>
   readonly outbox: Pick<Outbox, 'list'>
-  readonly listings: Pick<ListingDesk, 'recordOf' | 'update'>
+  readonly listings: Pick<ListingDesk, 'recordOf' | 'revision' | 'take'>
   readonly chains: Chains
   readonly signer: Signer
   /** Lower case. */
@@ -61,7 +63,10 @@ export interface OrderDesk extends Orders, AsyncDisposable {
   /** Takes in an event from the other party, durably, and marks the letter as processed in the same batch. */
   receive(letter: Letter, source: { from: Did; inboxId: string }): Promise<void>
   addFact: ReturnType<typeof createOrderBook>['addFact']
-  /** Looks at every order whose deadline may have passed, and takes the steps that are open. */
+  /**
+   * Looks at every order whose deadline may have passed, takes the steps that are open, those that a crash interrupted
+   * among them, and tries the letters again whose time has come.
+   */
   lookAtAll(): Promise<void>
 }
 
@@ -71,18 +76,34 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
   const steps = createOrderSteps({ book, chains, onProblem: components.onProblem })
   const me = didFromKey(signer.publicKey)
 
+  /** Orders that this side has accepted and not yet taken out of its stock, by id. */
+  const stockOwed: Sublevel<StockOwed> = storage.sublevel<StockOwed>('stock-owed', { values: 'json' })
+  // What is said in an order builds on what was said before; units of a listing follow each other across orders.
+  const inTurn = createTurns()
+
   const unsubscribe = storage.orders.onAppended((order) => {
     changed(order).catch((error: unknown) => components.onProblem({ code: 'order', message: String(error) }))
   })
 
   /** What this side does by itself when an order has changed. */
-  async function changed(order: string): Promise<void> {
-    const held = await book.get(order)
-    if (held === undefined) return
-    components.onChange({ id: order, phase: held.state.phase })
-    steps.look(order)
-    const owed = owedBy(held)
-    if (owed !== undefined) await book.say(held, { type: owed, atMs: init.now(), payload: {} })
+  const changed = (order: string): Promise<void> =>
+    inTurn(order, async () => {
+      const held = await book.get(order)
+      if (held === undefined) return
+      components.onChange({ id: order, phase: held.state.phase })
+      steps.look(order)
+      await takeFromStock(order)
+      const owed = owedBy(held)
+      if (owed !== undefined) await book.say(held, { type: owed, atMs: init.now(), payload: {} })
+    })
+
+  /** Once for each acceptance: that it is owed goes from the disk in the batch in which the stock is smaller. */
+  const takeFromStock = async (order: string): Promise<void> => {
+    const owed = await stockOwed.get(order)
+    if (owed === undefined) return
+    const extraOps = [{ type: 'del', sublevel: stockOwed, key: order } as const]
+    const taken = await listings.take(owed.listing, { quantity: owed.quantity, extraOps })
+    if (!taken) await stockOwed.del(order)
   }
 
   const held = async (start: string): Promise<HeldOrder> => {
@@ -204,18 +225,27 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
   }
 
   const act = async (start: string, action: OrderAction): Promise<OrderView> => {
-    const order = await held(start)
+    const { state, listing } = await held(start)
+    const { order } = state
+    return inTurn(order, async () =>
+      action.action === 'accept' ? inTurn(`stock ${listing.key}`, () => accept(order)) : say(order, action)
+    )
+  }
+
+  const say = async (id: string, action: OrderAction): Promise<OrderView> => {
+    const order = await held(id)
     const input = await inputOf(order, action)
-    try {
-      const after = await book.say(order, input)
-      if (action.action === 'accept') await takeFromStock(after)
-      return await view(after)
-    } catch (error) {
-      if (error instanceof TradingError && error.code === 'not-allowed') {
-        throw new NodeError('not-allowed-now', error.message, { cause: error })
-      }
-      throw error
-    }
+    return view(await allowed(book.say(order, input)))
+  }
+
+  /** Two acceptances at once would burn one unit twice: that is what proves a fraud. */
+  const accept = async (id: string): Promise<OrderView> => {
+    const order = await held(id)
+    const input = await inputOf(order, { action: 'accept' })
+    const value = { listing: order.listing.key, quantity: order.state.terms.quantity }
+    const after = await allowed(book.say(order, input, [{ type: 'put', sublevel: stockOwed, key: id, value }]))
+    await takeFromStock(id)
+    return view(after)
   }
 
   const inputOf = async (order: HeldOrder, action: OrderAction): Promise<EventInput> => {
@@ -270,14 +300,13 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     return { unit: next, escrowSig: hexToBytes((await escrow.sign({ kind: 'accept', order })).slice(2)) }
   }
 
-  const takeFromStock = async ({ state, listing }: HeldOrder): Promise<void> => {
-    const head = (await records.head(listing)) as SoukRecord<'listing'> | undefined
-    if (head?.content == null) return
-    await listings.update(listing.key, { quantity: Math.max(0, head.content.quantity - state.terms.quantity) })
+  const receive: OrderDesk['receive'] = async (letter, source) => {
+    const event = openEvent(letter.event, { nowMs: init.now() })
+    await inTurn(event.order, () => receiveEvent(event, source))
+    if (event.type === 'request') await retryLetters()
   }
 
-  const receive: OrderDesk['receive'] = async (letter, { from, inboxId }) => {
-    const event = openEvent(letter.event, { nowMs: init.now() })
+  const receiveEvent = async (event: AnyEvent, { from, inboxId }: { from: Did; inboxId: string }): Promise<void> => {
     const known = await book.events(event.order)
     if (known.length === 0) return receiveFirst(event, { from, inboxId })
     const state = fold([...known, event], [], init.now())
@@ -303,8 +332,8 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     ) {
       throw new NodeError('refused', `the request is not one of ${nymFromKey(keyFromDid(from))} to this identity`)
     }
-    const listing = await records.get(terms.listing.toString() as RecordId)
-    if (listing?.kind !== 'listing') throw new NodeError('not-found', 'the request is for a listing that is not here')
+    const listing = await listings.revision(terms.listing.toString() as RecordId)
+    if (listing === undefined) throw new NodeError('not-found', 'the request is for a listing that is not here')
     const fault = faultOf(terms, { listing, event })
     const escrowId = event.payload.escrowId && `0x${bytesToHex(event.payload.escrowId)}`
     const facts =
@@ -314,7 +343,6 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     await book.open(event, { listing, escrowId: fault === undefined ? escrowId : undefined, facts, processed: inboxId })
     if (fault !== undefined)
       await book.say(await held(event.order), { type: 'decline', atMs: init.now(), payload: { reason: fault.code } })
-    await replayEarly(from)
   }
 
   /** Why this side will not trade on these terms, if there is a reason. */
@@ -333,12 +361,34 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     }
   }
 
-  /** Letters that came before the request they belong to. */
-  const replayEarly = async (from: Did): Promise<void> => {
-    const early = storage.inbox.deadLetters().filter((letter) => letter.from === from && letter.code === 'early')
-    for (const { id } of early) {
-      await storage.inbox.replay(id, async ({ bytes }) => receive(openLetter(bytes), { from, inboxId: id }))
+  const readFacts = async (order: string): Promise<void> => {
+    const { state } = (await book.get(order)) ?? {}
+    if (state === undefined || (state.reason !== undefined && state.chain?.final === true)) return
+    const { settlement } = state.terms
+    if (settlement.kind !== 'escrow' || state.escrowId === undefined) return
+    await book.addMissingFacts(order, await chains.get(settlement.chain).factsOf(state.escrowId))
+  }
+
+  /** Letters that could not be processed when they came, and can now. */
+  const retryLetters = async (): Promise<void> => {
+    for (const { id, from, code } of storage.inbox.deadLetters()) {
+      const bytes = waiting.has(code) ? await storage.inbox.deadLetterBytes(id) : undefined
+      if (bytes === undefined) continue
+      const letter = openLetter(bytes)
+      if (!(await hasTimeCome(code, reopenEvent(letter.event)))) continue
+      const source = { from: from as Did, inboxId: id }
+      await storage.inbox.replay(id, async () => {
+        const event = openEvent(letter.event, { nowMs: init.now() })
+        await inTurn(event.order, () => receiveEvent(event, source))
+      })
     }
+  }
+
+  const hasTimeCome = async (code: string, event: AnyEvent): Promise<boolean> => {
+    if (code === 'early') return (await book.events(event.order)).length > 0
+    if (code === 'not-yet-valid') return event.atMs <= init.now()
+    if (event.type !== 'request') return false
+    return (await listings.revision(openTerms(event.payload.terms).listing.toString() as RecordId)) !== undefined
   }
 
   return {
@@ -354,12 +404,36 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
       return Promise.all(wanted.toSorted((a, b) => b.state.terms.createdAtMs - a.state.terms.createdAtMs).map(view))
     },
     async lookAtAll() {
-      for (const { order } of await storage.orders.list()) await changed(order)
+      await retryLetters()
+      for (const { order } of await storage.orders.list()) {
+        await readFacts(order)
+        await changed(order)
+      }
     },
     async [Symbol.asyncDispose]() {
       unsubscribe()
       await steps[Symbol.asyncDispose]()
     }
+  }
+}
+
+/** What an acceptance takes out of the stock. */
+interface StockOwed {
+  /** Its key. */
+  readonly listing: string
+  readonly quantity: number
+}
+
+/** Why a letter waits for something that may still come: its request, its time, the listing. */
+const waiting: ReadonlySet<string> = new Set(['early', 'not-yet-valid', 'not-found'])
+
+/** Says by a code of this package that the state of the order forbids it. */
+async function allowed<T>(saying: Promise<T>): Promise<T> {
+  try {
+    return await saying
+  } catch (error) {
+    if (!(error instanceof TradingError) || error.code !== 'not-allowed') throw error
+    throw new NodeError('not-allowed-now', error.message, { cause: error })
   }
 }
 

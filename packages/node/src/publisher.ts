@@ -1,13 +1,22 @@
 import { type ContentOf, type RecordKind, sealRecord, type Signer, type SoukRecord } from '@souk/records'
-import type { RecordStore } from '@souk/storage'
+import type { RecordStore, StorageOp } from '@souk/storage'
 import type { Network } from '@souk/network'
+import { createTurns } from './turns.ts'
 
 /** Puts this identity's own records into the world. */
 export interface Publisher {
-  /** Signs what the slot says next, stores it durably, then tells the network. */
-  publish<K extends RecordKind>(slot: OwnSlot<K>, content: ContentOf<K>): Promise<SoukRecord<K>>
+  /**
+   * Signs what the slot says next, stores it durably, then tells the network.
+   *
+   * @param extraOps - Other changes of the batch in which it is stored.
+   */
+  publish<K extends RecordKind>(
+    slot: OwnSlot<K>,
+    content: ContentOf<K>,
+    extraOps?: readonly StorageOp[]
+  ): Promise<SoukRecord<K>>
   /** Replaces what the slot holds by a tombstone that lives as long as the record would have. */
-  remove<K extends RecordKind>(standing: SoukRecord<K>): Promise<SoukRecord<K>>
+  remove<K extends RecordKind>(standing: SoukRecord<K>, extraOps?: readonly StorageOp[]): Promise<SoukRecord<K>>
   /** Tells the network again; what nobody hears now goes out with catch-up. */
   announce(record: SoukRecord): Promise<void>
 }
@@ -30,50 +39,37 @@ export function createPublisher(
   init: { now: () => number; market: string }
 ): Publisher {
   const { records, network, signer } = components
+  // Two revisions made at once must not get one `seq`.
   const inTurn = createTurns()
 
   const announce: Publisher['announce'] = async (record) => {
     await network.publish(record)
   }
 
-  const put = async <K extends RecordKind>(record: SoukRecord<K>): Promise<SoukRecord<K>> => {
-    await records.put(record as never, { own: true })
+  const put = async <K extends RecordKind>(
+    record: SoukRecord<K>,
+    extraOps: readonly StorageOp[]
+  ): Promise<SoukRecord<K>> => {
+    await records.put(record as never, { own: true, extraOps })
     await announce(record)
     return record
   }
 
   return {
     announce,
-    publish: ({ kind, key, lifeMs }, content) =>
+    publish: ({ kind, key, lifeMs }, content, extraOps = []) =>
       inTurn(`${kind} ${key}`, async () => {
         const standing = await records.head({ author: signer.publicKey, kind, key })
         const createdAtMs = init.now()
         const times = { createdAtMs, expiresAtMs: createdAtMs + lifeMs }
         const seq = standing === undefined ? 0 : standing.seq + 1
-        return put(sealRecord({ kind, key, market: init.market, seq, ...times, content }, signer))
+        return put(sealRecord({ kind, key, market: init.market, seq, ...times, content }, signer), extraOps)
       }),
-    remove: ({ kind, key, market, seq, expiresAtMs }) =>
+    remove: ({ kind, key, market, seq, expiresAtMs }, extraOps = []) =>
       inTurn(`${kind} ${key}`, async () => {
         const createdAtMs = Math.min(init.now(), expiresAtMs)
-        return put(sealRecord({ kind, key, market, seq: seq + 1, createdAtMs, expiresAtMs, content: null }, signer))
+        const times = { createdAtMs, expiresAtMs }
+        return put(sealRecord({ kind, key, market, seq: seq + 1, ...times, content: null }, signer), extraOps)
       })
-  }
-}
-
-/**
- * One at a time for each slot: two revisions made at once must not get one `seq`. Different slots do not wait for each
- * other, so that many at once share one write to the platter.
- */
-function createTurns(): <T>(slot: string, task: () => Promise<T>) => Promise<T> {
-  const last = new Map<string, Promise<unknown>>()
-  return (slot, task) => {
-    const result = (last.get(slot) ?? Promise.resolve()).then(task)
-    const settled = result
-      .catch(() => undefined)
-      .finally(() => {
-        if (last.get(slot) === settled) last.delete(slot)
-      })
-    last.set(slot, settled)
-    return result
   }
 }
