@@ -4,7 +4,7 @@ import { dcutr } from '@libp2p/dcutr'
 import { gossipsub, type GossipSub } from '@libp2p/gossipsub'
 import { identify, type Identify, identifyPush } from '@libp2p/identify'
 import type { Libp2p, PrivateKey, ServiceMap } from '@libp2p/interface'
-import { kadDHT, type KadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import type { KadDHT } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { memory } from '@libp2p/memory'
 import { noise } from '@libp2p/noise'
@@ -14,7 +14,8 @@ import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import type { Datastore } from 'interface-datastore'
 import { createLibp2p, type Libp2pInit, type ServiceFactoryMap } from 'libp2p'
-import { feedbackDhtInit } from './feedback/value.ts'
+import { guardedDht } from './dht/dht.ts'
+import type { ReplicaLimits } from './dht/limits.ts'
 import { gossipOptions } from './gossip/gossip.ts'
 import type { HostGuard } from './guard/guard.ts'
 import { connectionsPerHostPerSecond, inboundUpgradeTimeoutMs, pendingConnectionsMax } from './guard/limits.ts'
@@ -60,6 +61,8 @@ export interface HostInit {
   readonly transports?: 'real' | 'memory' | NonNullable<Libp2pInit['transports']>
   /** A `client` asks the DHT but holds nothing for others: for a node that goes again in a minute. */
   readonly dht?: 'server' | 'client'
+  /** What this node keeps of the DHT for others; what is left out is as in `replicaLimits`. */
+  readonly dhtLimits?: Partial<ReplicaLimits>
   /** By default the system's clock. */
   readonly now?: () => number
   /** Connections at once. Default: `connectionsMax` of the role. */
@@ -126,13 +129,10 @@ function servicesOf(init: HostInit, guard: HostGuard): ServiceFactoryMap<HostSer
     identifyPush: identifyPush(),
     ping: ping(),
     pubsub: gossipsub(gossipOptions(guard)),
-    dht: kadDHT({
-      protocol: '/souk/kad/1.0.0',
-      ...feedbackDhtInit({ now: init.now ?? Date.now }),
-      clientMode: init.dht === 'client',
-      // Markets live on LANs and loopback too.
-      peerInfoMapper: passthroughMapper
-    })
+    dht: guardedDht(
+      { guard },
+      { now: init.now ?? Date.now, clientMode: init.dht === 'client', limits: init.dhtLimits ?? {} }
+    )
   }
   if (init.transports !== undefined && init.transports !== 'real') return base
   const reach = { ...base, autonat: autoNATv2(), dcutr: dcutr() }

@@ -15,6 +15,7 @@ export type ProtocolErrorCode =
   | 'author-full'
   | 'subject-full'
   | 'store-full'
+  | 'peer-full'
   | 'ids-not-ascending'
   | 'not-asked-for'
   // Sealed messages
@@ -24,6 +25,7 @@ export type ProtocolErrorCode =
   | 'weak-key'
   | 'not-openable'
   | 'bad-padding'
+  | 'bad-frank'
   | 'bad-signature'
   | 'work-missing'
   | 'not-yet-valid'

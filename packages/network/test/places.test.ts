@@ -72,7 +72,7 @@ describe('a pacer', () => {
     await pacer.run(async () => void (clock.ms += 15), stop)
     const waiting = pacer.run(async () => 'too late', stop)
     stop.abort(new Error('gone'))
-    await expect(waiting).rejects.toThrow()
+    await expect(waiting).rejects.toThrow('aborted')
     clock.ms += 15_000
     expect(await pacer.run(async () => 'in time', new AbortController())).toMatchObject({ value: 'in time' })
   })

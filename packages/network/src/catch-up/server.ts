@@ -1,7 +1,7 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { createReconciler, NegentropyError, type Reconciler } from '@souk/negentropy'
 import { recordIdOfDigest } from '@souk/records'
-import { addressGroups } from '../guard/address.ts'
+import { blockOf } from '../guard/address.ts'
 import type { Guard } from '../guard/guard.ts'
 import { isOffence, SyncError } from './error.ts'
 import {
@@ -66,7 +66,7 @@ export function createSyncServer(
     const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(sessionMsMax)])
     const guest: Guest = {
       peer: peer.toString(),
-      block: addressGroups(remoteAddr)?.block ?? 'elsewhere',
+      block: blockOf(remoteAddr),
       leave: () => {
         ending.abort()
         stream.abort(new SyncError('busy', 'others wait'))

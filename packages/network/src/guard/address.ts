@@ -1,5 +1,5 @@
 import { getNetConfig, isNetworkAddress } from '@libp2p/utils'
-import { CODE_P2P_CIRCUIT, type Multiaddr } from '@multiformats/multiaddr'
+import { CODE_P2P, CODE_P2P_CIRCUIT, type Multiaddr } from '@multiformats/multiaddr'
 
 /** What an address counts as when connections are limited by where they come from. */
 export interface AddressGroups {
@@ -16,6 +16,17 @@ export function addressGroups(address: Multiaddr): AddressGroups | undefined {
   if (type === 'ip4') return { host, block: host.split('.').slice(0, 3).join('.') }
   if (type === 'ip6') return groupsOfIp6(host)
   return { host, block: host }
+}
+
+/**
+ * Whom a peer counts as where room is shared out: its block of addresses; the relay for those that come through one,
+ * as PROTOCOL section 3 says.
+ */
+export function blockOf(address: Multiaddr): string {
+  const groups = addressGroups(address)
+  if (groups !== undefined) return groups.block
+  const relay = address.getComponents().find(({ code }) => code === CODE_P2P)?.value
+  return isRelayed(address) && relay !== undefined ? relay : address.toString()
 }
 
 /** True for 127.0.0.0/8 and ::1: processes of this machine. */

@@ -1,0 +1,96 @@
+/**
+ * The DHT as a node takes part in it. kad-dht serves whoever asks as often as they ask, keeps provider records of
+ * anybody for anything, takes keys that are none of ours, and never tells who put a value: all that is decided here,
+ * before one of its handlers runs.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import assert from 'node:assert/strict'
+import type { PeerId } from '@libp2p/interface'
+import { type KadDHT, kadDHT, type KadDHTComponents, passthroughMapper } from '@libp2p/kad-dht'
+import { feedbackDhtInit } from '../feedback/value.ts'
+import { blockOf } from '../guard/address.ts'
+import type { Guard } from '../guard/guard.ts'
+import { ProtocolError } from '../protocol-error.ts'
+import { dhtProtocol, replicaLimits, type ReplicaLimits } from './limits.ts'
+import { type Putter, Replicas } from './replicas.ts'
+
+export interface DhtInit {
+  readonly now: () => number
+  /** Ask, but hold nothing for others. */
+  readonly clientMode: boolean
+  readonly limits?: Partial<ReplicaLimits>
+}
+
+/** For `services` of libp2p. */
+export function guardedDht(
+  { guard }: { guard: Pick<Guard, 'allow' | 'punish'> },
+  init: DhtInit
+): (components: KadDHTComponents) => KadDHT {
+  return (components) => {
+    const asking = new AsyncLocalStorage<Putter>()
+    const limits: ReplicaLimits = { ...replicaLimits, ...init.limits }
+    const datastore = new Replicas(components.datastore, { now: init.now, limits, putter: () => asking.getStore() })
+    const make = kadDHT({
+      protocol: dhtProtocol,
+      ...feedbackDhtInit({ now: init.now }),
+      clientMode: init.clientMode,
+      // Markets live on LANs and loopback too.
+      peerInfoMapper: passthroughMapper
+    })
+    const dht = make(Object.create(components, { datastore: { value: datastore } }) as KadDHTComponents)
+    closeNamespaces(dht)
+    const blockOfPeer = (peer: PeerId): string => {
+      const [connection] = components.connectionManager.getConnections(peer)
+      return connection === undefined ? 'unconnected' : blockOf(connection.remoteAddr)
+    }
+    const rpc = rpcOf(dht)
+    const handle = rpc.handleMessage.bind(rpc)
+    rpc.handleMessage = async (peer, message) => {
+      if (!guard.allow(peer, dhtProtocol)) {
+        guard.punish(peer, `${dhtProtocol}:too-many-messages`)
+        throw new ProtocolError('refused', 'this peer has used up what it may ask')
+      }
+      if (message.type === 'ADD_PROVIDER') throw new ProtocolError('refused', 'nobody is looked for here by content')
+      try {
+        return await asking.run({ peer, block: blockOfPeer(peer) }, () => handle(peer, message))
+      } catch (error) {
+        if (message.type === 'PUT_VALUE' && !isFull(error)) guard.punish(peer, `${dhtProtocol}:${codeOf(error)}`)
+        throw error
+      }
+    }
+    return dht
+  }
+}
+
+/**
+ * Leaves `/souk/` as the only kind of key. kad-dht knows `/pk/` besides, which holds any public key that somebody makes
+ * up, and finds its validators in a plain object: `/constructor/…` and `/toString/…` find the ones of `Object`, which
+ * take everything.
+ */
+function closeNamespaces({ validators, selectors }: Pick<KadDHT, 'validators' | 'selectors'>): void {
+  for (const table of [validators, selectors]) {
+    delete table['pk']
+    Object.setPrototypeOf(table, null)
+  }
+}
+
+/** What of kad-dht its interface leaves out. The tests of this folder hold a new version to it. */
+interface KadDHTInternals extends KadDHT {
+  readonly rpc: { handleMessage: (peer: PeerId, message: { readonly type: string }) => Promise<unknown> }
+}
+
+function rpcOf(dht: KadDHT): KadDHTInternals['rpc'] {
+  const { rpc } = dht as KadDHTInternals
+  assert.equal(typeof rpc.handleMessage, 'function', 'kad-dht answers its peers in another way than this was made for')
+  return rpc
+}
+
+/** Room is a matter of this node; who finds none has done nothing wrong. */
+function isFull(error: unknown): boolean {
+  return error instanceof ProtocolError && error.code.endsWith('-full')
+}
+
+/** What the validator said; all else is a key that is none of ours, or a message that says nothing. */
+function codeOf(error: unknown): string {
+  return error instanceof ProtocolError ? error.code : 'wrong-key'
+}

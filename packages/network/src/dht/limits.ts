@@ -1,0 +1,21 @@
+/** The protocol of our DHT: its own, so that it never mixes with IPFS's. */
+export const dhtProtocol = '/souk/kad/1.0.0'
+
+/** What a node keeps of the DHT for others. */
+export const replicaLimits = {
+  /** Of one peer's values: 800 feedbacks of 1.2 kB, a busy seller's two years. PROTOCOL section 3 asks for a bound. */
+  bytesPerPeerMax: 1_000_000,
+  /** Of one /24 or /48: identities are free, addresses are not. */
+  bytesPerBlockMax: 4_000_000,
+  /** Of all values together; those of the block that has most give way. */
+  bytesMax: 64_000_000
+}
+
+/** The bounds of one node's part of the DHT; see {@link replicaLimits} for the defaults. */
+export type ReplicaLimits = Readonly<typeof replicaLimits>
+
+/** Values lapse after 48 h (kad-dht, and its RFC): who wants one kept puts it again daily. */
+export const valueLifeMs = 48 * 3_600_000
+
+/** How often it is looked for what has lapsed; kad-dht itself deletes only what somebody asks for. */
+export const lapseCheckMs = 3_600_000
