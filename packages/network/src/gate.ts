@@ -91,12 +91,15 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
   }
 
   const acceptMany = async (list: readonly Uint8Array[], source: RecordSource): Promise<GateResult[]> => {
-    const opened: (AnyRecord | GateResult)[] = []
-    while (opened.length < list.length) {
-      if (opened.length > 0) await setImmediate()
-      const some = list.slice(opened.length, opened.length + verifiedAtOnceMax)
-      opened.push(...(await Promise.all(some.map((bytes) => open(bytes, source)))))
+    const slices: Promise<(AnyRecord | GateResult)[]>[] = []
+    for (let at = 0; at < list.length; at += verifiedAtOnceMax) {
+      if (at > 0) await setImmediate()
+      // Signatures are verified beside this thread, which reads on meanwhile.
+      const slice = Promise.all(list.slice(at, at + verifiedAtOnceMax).map((bytes) => open(bytes, source)))
+      slice.catch(() => undefined)
+      slices.push(slice)
     }
+    const opened = (await Promise.all(slices)).flat()
     for (const one of opened) {
       if ('verdict' in one && one.verdict === 'reject') guard.punish(source.from, one.code ?? 'rejected')
     }

@@ -1,6 +1,6 @@
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Channel, SoukRecord, Verifier } from '@souk/records'
+import { type Channel, createVerifier, type SoukRecord, type Verifier } from '@souk/records'
 import type { Datastore } from 'interface-datastore'
 import { type CatchUp, createCatchUp } from './catch-up/catch-up.ts'
 import type { CatchUpReport } from './catch-up/client.ts'
@@ -102,11 +102,12 @@ export async function createNetwork(components: NetworkComponents, init: Network
   const channels = new Map<string, Channel[]>()
   const guard: HostGuard = createGuard({ ...init.guard, now })
   const libp2p = await (init.createHost ?? createHost)({ ...components, guard }, init)
+  const ownVerifier = createVerifier()
   const gate = createRecordGate(
     { store: records, guard },
     {
       now,
-      ...(init.verifier && { verifier: init.verifier }),
+      verifier: init.verifier ?? ownVerifier,
       carries: (market, channel) => channels.get(market)?.includes(channel) === true,
       onChecked: (from, result) => events.emit('record-checked', { source: from, result })
     }
@@ -167,15 +168,16 @@ export async function createNetwork(components: NetworkComponents, init: Network
     },
     catchUp: (peer, options) => catchUp.from(peer, options),
     on: (name, listener) => events.on(name, listener),
-    [Symbol.asyncDispose]: () => stopAll(keeper, catchUp, libp2p)
+    [Symbol.asyncDispose]: () => stopAll(keeper, catchUp, libp2p, ownVerifier)
   }
 }
 
 /** Dialling ends first, so that nothing comes back while the rest is being stopped. */
-async function stopAll(keeper: Keeper, catchUp: CatchUp, libp2p: Host): Promise<void> {
+async function stopAll(keeper: Keeper, catchUp: CatchUp, libp2p: Host, verifier: AsyncDisposable): Promise<void> {
   await keeper[Symbol.asyncDispose]()
   await catchUp[Symbol.asyncDispose]()
   await libp2p.stop()
+  await verifier[Symbol.asyncDispose]()
 }
 
 function forwardPeerEvents(libp2p: Host, events: Emitter<NetworkEvents>): void {

@@ -92,6 +92,19 @@ export const kindLimits = {
 /** Keys that one verifier remembers: a thousand authors at about 1 kB each. */
 export const verifierKeysMax = 1024
 
+/** Fewer signatures than this in one go are verified on the pool: a message to a thread and back costs as much as five. */
+export const claimsPerThreadMin = 8
+
+/** Signatures in quick succession before a thread is started for them: it takes 40 ms, as long as verifying 400. */
+export const claimsBeforeThread = 256
+
+/** A thread for signatures that has had nothing to do for so long is ended. */
+export const threadQuietMs = 5 * second
+
+/** Heap of that thread, in MiB: keys of a thousand authors, and the batches under way. */
+export const threadHeapMb = 24
+export const threadYoungHeapMb = 4
+
 /** Differing immutable records kept in one slot: two are enough to show that their author said two things. */
 export const conflictsPerSlotMax = 2
 

@@ -1,6 +1,8 @@
 import { createPrivateKey, createPublicKey, hash, type KeyObject, scrypt, sign, verify } from 'node:crypto'
 import type { Equation, ScryptCost } from './platform.ts'
 
+export { createSignatureThread } from './signature-thread.ts'
+
 /**
  * OpenSSL's Ed25519: computes encode(S·B − h·A) and compares it with R byte for byte.
  * The key goes in as a JWK: Node's own `raw-public` format is a few µs faster but not in every release of Node 24,

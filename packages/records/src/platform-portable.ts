@@ -2,7 +2,7 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import { bytesToNumberLE, concatBytes } from '@noble/curves/utils.js'
 import { scryptAsync } from '@noble/hashes/scrypt.js'
 import { sha512 } from '@noble/hashes/sha2.js'
-import type { Equation, ScryptCost } from './platform.ts'
+import type { Equation, ScryptCost, SignatureThread } from './platform.ts'
 
 /**
  * The same equation on noble's curve arithmetic, for browsers. noble's own `verify` is not used: by default it
@@ -26,6 +26,11 @@ export function importKey(publicKey: Uint8Array): Equation | undefined {
   return Object.assign(holds, {
     aside: (signature: Uint8Array, message: Uint8Array) => Promise.resolve(holds(signature, message))
   })
+}
+
+/** There is none: what a page has to verify is little. */
+export function createSignatureThread(): SignatureThread {
+  return { verify: () => undefined, [Symbol.asyncDispose]: () => Promise.resolve() }
 }
 
 export { sha256 } from '@noble/hashes/sha2.js'

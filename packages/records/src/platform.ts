@@ -10,6 +10,24 @@ export interface Equation {
   readonly aside: (signature: Uint8Array, message: Uint8Array) => Promise<boolean>
 }
 
+/** One signature to verify, its encodings known to be strict. */
+export interface Claim {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array
+  /** 64 bytes. */
+  readonly signature: Uint8Array
+  readonly message: Uint8Array
+}
+
+/** Verifies many signatures at once, beside the main thread. */
+export interface SignatureThread extends AsyncDisposable {
+  /**
+   * For each claim 1 where the signature holds and 0 where it does not. Nothing, at once or later, where there is no
+   * thread or it is not worth while: then somebody else has to verify them. Never rejects.
+   */
+  verify(claims: readonly Claim[]): Promise<Uint8Array | undefined> | undefined
+}
+
 /** Cost of scrypt (RFC 7914 section 2): memory is 128·N·r bytes. */
 export interface ScryptCost {
   /** A power of two. */

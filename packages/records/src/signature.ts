@@ -8,11 +8,11 @@
  * and one record valid here and invalid there splits the network. The checks on encodings are shared; the equation
  * is computed by node:crypto where there is one, else by noble.
  */
-import { importKey } from '#platform'
+import { createSignatureThread, importKey } from '#platform'
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { sameBytes } from './canonical.ts'
 import { verifierKeysMax } from './limits.ts'
-import type { Equation } from './platform.ts'
+import type { Equation, SignatureThread } from './platform.ts'
 import { createRecent } from './recent.ts'
 
 /** Verifies one signature. Never throws; wrong lengths are `false`. */
@@ -21,7 +21,10 @@ export type Verify = (input: SignatureInput) => boolean
 /** A {@link Verify} with a memory, for whoever verifies many signatures of the same authors. */
 export interface Verifier {
   (input: SignatureInput): boolean
-  /** The same answer, computed beside the main thread where the platform has threads for it. Never rejects. */
+  /**
+   * The same answer, computed beside the main thread where the platform has threads for it. What is asked in one turn of
+   * the event loop is handed over together. Never rejects.
+   */
   readonly aside: (input: SignatureInput) => Promise<boolean>
 }
 
@@ -32,19 +35,66 @@ export function verifySignature(input: SignatureInput): boolean {
 
 /**
  * {@link verifySignature} that remembers the last keys: importing one is a fifth of a verification under Node and a
- * tenth in a browser.
+ * tenth in a browser. A bulk that is verified aside starts a thread, which ends itself when there has been nothing to do
+ * for a while; disposing of the verifier ends it at once.
  *
  * @param init.keysMax - Keys remembered, least recently used forgotten first.
  */
-export function createVerifier(init: { keysMax?: number } = {}): Verifier {
+export function createVerifier(init: { keysMax?: number } = {}): Verifier & AsyncDisposable {
   const equations = createRecent<Equation | undefined>(init.keysMax ?? verifierKeysMax)
   const equationOf = (input: SignatureInput): Equation | undefined => {
     if (!hasStrictEncodings(input)) return undefined
     return equations.get(String.fromCharCode(...input.publicKey), () => importKey(input.publicKey))
   }
+  const onPool = (input: SignatureInput): Promise<boolean> =>
+    equationOf(input)?.aside(input.signature, input.message) ?? Promise.resolve(false)
+  const thread = createSignatureThread()
   return Object.assign((input: SignatureInput) => equationOf(input)?.(input.signature, input.message) ?? false, {
-    aside: async (input: SignatureInput) => equationOf(input)?.aside(input.signature, input.message) ?? false
+    aside: createGathering(copyOf, (inputs) => verifyAside(inputs, { thread, onPool })),
+    [Symbol.asyncDispose]: () => thread[Symbol.asyncDispose]()
   })
+}
+
+/** By the thread, if it takes them, else one by one on the pool. */
+async function verifyAside(
+  inputs: readonly SignatureInput[],
+  by: { thread: SignatureThread; onPool: (input: SignatureInput) => Promise<boolean> }
+): Promise<readonly boolean[]> {
+  const strict = inputs.map(hasStrictEncodings)
+  const holds = await by.thread.verify(inputs.filter((_input, index) => strict[index]))
+  if (holds === undefined) return Promise.all(inputs.map(by.onPool))
+  let at = 0
+  return strict.map((isStrict) => isStrict && holds[at++] === 1)
+}
+
+/** The bytes as they are now: by the time they are verified their owner may have written over them. */
+function copyOf({ signature, message, publicKey }: SignatureInput): SignatureInput {
+  return {
+    signature: new Uint8Array(signature),
+    message: new Uint8Array(message),
+    publicKey: new Uint8Array(publicKey)
+  }
+}
+
+/** Joins single questions of one turn of the event loop into one, about what they are when they are asked. */
+function createGathering<Q>(
+  copy: (question: Q) => Q,
+  answerAll: (questions: readonly Q[]) => Promise<readonly boolean[]>
+): (question: Q) => Promise<boolean> {
+  let waiting: Q[] = []
+  let answers: Promise<readonly boolean[]> | undefined
+  const start = async (): Promise<readonly boolean[]> => {
+    await Promise.resolve()
+    const questions = waiting
+    waiting = []
+    answers = undefined
+    return answerAll(questions)
+  }
+  return async (question) => {
+    const index = waiting.push(copy(question)) - 1
+    answers ??= start()
+    return (await answers)[index] ?? false
+  }
 }
 
 /** A signature and what it is to be checked against. */
