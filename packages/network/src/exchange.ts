@@ -9,6 +9,8 @@ import type { AbortOptions, Connection, Libp2p, PeerId, Stream } from '@libp2p/i
 import { lpStream } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { RecordError, decodeCanonical } from '@souk/records'
+import { Desk } from './desk.ts'
+import { blockOf } from './guard/address.ts'
 import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts'
 
 /** The least that an exchange needs of libp2p. */
@@ -33,7 +35,7 @@ export interface ExchangeLimits {
   readonly timeoutMs: number
   /** Streams that one connection may have open. */
   readonly streamsPerConnectionMax: number
-  /** Questions being answered at once, over all peers. */
+  /** Questions being answered at once, over all peers, and answers on their way. */
   readonly concurrencyMax: number
 }
 
@@ -59,20 +61,17 @@ export async function serveExchange(
   const { libp2p, guard } = components
   const { protocol, limits } = init
   const stopping = new AbortController()
-  let open = 0
+  const desk = new Desk(limits.concurrencyMax)
 
   const onStream = async (stream: Stream, connection: Connection): Promise<void> => {
-    if (open >= limits.concurrencyMax || !guard.allow(connection.remotePeer, protocol, 1)) {
+    const { remotePeer } = connection
+    if (!guard.allow(remotePeer, protocol, 1)) {
+      if (!guard.allow(remotePeer, 'refusal', 1)) guard.punish(remotePeer, `${protocol}:too-many-messages`)
       stream.abort(new ProtocolError('refused', 'this peer has used up what it may ask'))
       return
     }
-    open++
     const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(limits.timeoutMs)])
-    try {
-      await answerOne(stream, connection, { ...init, guard, signal })
-    } finally {
-      open--
-    }
+    await answerOne(stream, connection, { ...init, guard, signal, desk })
   }
   await libp2p.handle(protocol, onStream, {
     maxInboundStreams: limits.streamsPerConnectionMax,
@@ -152,6 +151,7 @@ const offences = new Set<ProtocolErrorCode>([
   'weak-key',
   'not-openable',
   'bad-padding',
+  'bad-frank',
   'bad-signature'
 ])
 
@@ -161,19 +161,22 @@ interface AnswerContext {
   readonly answer: Answerer
   readonly guard: Guard
   readonly signal: AbortSignal
+  readonly desk: Desk
 }
 
 async function answerOne(stream: Stream, connection: Connection, context: AnswerContext): Promise<void> {
-  const { limits, guard, signal, protocol } = context
+  const { limits, guard, signal, protocol, desk } = context
   const peer = connection.remotePeer
   const release = abortWith(stream, signal)
   try {
     const frames = framesOf(stream, limits.questionBytesMax)
-    const question = (await frames.read({ signal })).slice()
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(questionMs)])
+    const question = (await frames.read({ signal: inTime })).slice()
     if (!guard.allow(peer, protocol, question.length / 1024)) {
       throw new ProtocolError('refused', 'this peer has used up what it may send')
     }
-    const answer = await context.answer(question, { peer, address: connection.remoteAddr, signal })
+    const answer = await answerAt(desk, question, { connection, context })
+    desk.hand(stream)
     await frames.write(answer, { signal })
     await endGently(stream, signal)
   } catch (error) {
@@ -181,7 +184,24 @@ async function answerOne(stream: Stream, connection: Connection, context: Answer
     if (isOffence(code)) guard.punish(peer, `${protocol}:${code}`)
     stream.abort(error as Error)
   } finally {
+    desk.taken(stream)
     release()
+  }
+}
+
+async function answerAt(
+  desk: Desk,
+  question: Uint8Array,
+  { connection, context }: { connection: Connection; context: AnswerContext }
+): Promise<Uint8Array> {
+  const { remotePeer: peer, remoteAddr: address } = connection
+  const block = blockOf(address)
+  if (!desk.enter(block)) throw new ProtocolError('refused', 'too many questions at once')
+  try {
+    const { signal } = context
+    return await Promise.race([context.answer(question, { peer, address, signal }), endOf(signal)])
+  } finally {
+    desk.leave(block)
   }
 }
 
@@ -227,6 +247,9 @@ function framesOf(stream: Stream, bytesMax: number): ReturnType<typeof lpStream<
 /** A length prefix, and what the transport may deliver with the same chunk after the frame. */
 const frameSlackBytes = 64 * 1024
 
+/** A question is on its way when its stream opens: one that has not come by then was never meant to. */
+const questionMs = 10_000
+
 /** A peer that neither reads nor ends its side is cut after this. */
 const endGraceMs = 2000
 
@@ -241,6 +264,15 @@ function endSoon(stream: Stream): void {
   const timer = setTimeout(() => stream.abort(new Error('the other side did not end the stream')), endGraceMs)
   timer.unref()
   stream.addEventListener('close', () => clearTimeout(timer), { once: true })
+}
+
+/** Rejects when the signal fires: work that does not heed it holds no place. */
+function endOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new ProtocolError('timed-out', 'the answer took too long')), {
+      once: true
+    })
+  })
 }
 
 /** Cuts the stream when the signal fires. */

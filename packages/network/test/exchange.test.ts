@@ -96,11 +96,11 @@ describe('an exchange', () => {
     expect((await ask(asker, answerer)).length).toBe(limits.answerBytesMax)
   })
 
-  test('hears no more questions at once than it can answer, and all later ones', async () => {
+  test('hears no more questions of one block of addresses at once than half, and all later ones', async () => {
     const release = Promise.withResolvers<void>()
     let [running, most, refused] = [0, 0, 0]
     const releaseWhenFull = (): void => {
-      if (refused === 6 && running === 6) release.resolve()
+      if (refused === 9 && running === 3) release.resolve()
     }
     const { answerer } = await pair(async () => {
       most = Math.max(most, ++running)
@@ -120,9 +120,24 @@ describe('an exchange', () => {
       })
     )
     await Promise.all(outcomes)
-    expect(refused).toBe(6)
-    expect(most).toBe(6)
+    expect(refused).toBe(9)
+    expect(most).toBe(3)
     expect(await ask(askers[0]!, answerer)).toEqual(question)
+  })
+
+  test('is not kept from anybody by streams that are opened and left, or never read', async () => {
+    const { asker, answerer } = await pair(async () => new Uint8Array(limits.answerBytesMax))
+    const hostile = await Promise.all(Array.from({ length: 6 }, () => createPeer()))
+    cleanUp.push(() => Promise.all(hostile.map(async (one) => one.stop())))
+    for (const [index, one] of hostile.entries()) {
+      await one.dial(answerer.getMultiaddrs())
+      const streams = await Promise.all([1, 2, 3, 4].map(() => one.dialProtocol(answerer.peerId, protocol)))
+      if (index % 2 === 0) for (const stream of streams) await lpStream(stream).write(question)
+      for (const stream of streams) stream.pause()
+    }
+    for (let index = 0; index < 10; index++) {
+      expect((await ask(asker, answerer)).length).toBe(limits.answerBytesMax)
+    }
   })
 
   test('costs who asks: a stream and its kilobytes', async () => {
