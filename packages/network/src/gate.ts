@@ -4,6 +4,8 @@ import {
   type AnyRecord,
   type Channel,
   createVerifier,
+  type OpenRules,
+  type Priced,
   openRecord,
   openRecordAside,
   RecordError,
@@ -15,6 +17,7 @@ import {
 } from '@souk/records'
 import type { Guard } from './guard/guard.ts'
 import { expiredGraceMs, freshMs, verifiedAtOnceMax } from './limits.ts'
+import { createPrice, type Price, type PriceInit } from './price.ts'
 
 /** What becomes of a record: kept and passed on, quietly dropped, or dropped at its sender's cost. */
 export type Verdict = 'accept' | 'ignore' | 'reject'
@@ -51,6 +54,8 @@ export interface RecordGate {
   accept(bytes: Uint8Array, source: RecordSource): Promise<GateResult>
   /** As {@link accept} for each, in the same order, with one write for all. */
   acceptMany(list: readonly Uint8Array[], source: RecordSource): Promise<GateResult[]>
+  /** Bits of work that a stranger is asked for such a record now. */
+  asksStrangers(priced: Priced): number
 }
 
 /** What a store did with a record; the words are those of `@souk/storage`. */
@@ -60,6 +65,10 @@ export type PutOutcome = 'stored' | 'known' | 'stale' | 'over-quota' | 'conflict
 export interface RecordStore {
   /** Puts checked records in one batch. The answers are in the order of the records. */
   put(records: readonly AnyRecord[]): Promise<readonly PutOutcome[]>
+  /** True when the slot is held: what comes into it takes the place of something. No slot is by default. */
+  holdsSlot?(slot: Pick<AnyRecord, 'author' | 'kind' | 'key'>): Promise<boolean>
+  /** Told of records with too little work, so that catch-up does not fetch them again at once. */
+  putOff?(ids: readonly RecordId[]): void
 }
 
 /** What a gate has to know. */
@@ -69,6 +78,8 @@ export interface RecordGateInit {
   readonly carries?: (market: string, channel: Channel) => boolean
   /** By default one of the gate's own, which remembers the keys of the last authors. */
   readonly verifier?: Verifier
+  /** How much work is asked for. By default what an idle node asks, of everybody. */
+  readonly price?: Omit<PriceInit, 'now'>
   /** Told of every judgement. */
   readonly onChecked?: (source: RecordSource, result: GateResult) => void
 }
@@ -77,9 +88,10 @@ export interface RecordGateInit {
 export function createRecordGate(components: { store: RecordStore; guard: Guard }, init: RecordGateInit): RecordGate {
   const { store, guard } = components
   const verifier = init.verifier ?? createVerifier()
+  const price = createPrice({ ...init.price, now: init.now })
 
   const open = async (bytes: Uint8Array, source: RecordSource): Promise<AnyRecord | GateResult> => {
-    const opened = await openOrRefuse(bytes, { nowMs: init.now(), verifier })
+    const opened = await openPriced(bytes, { price, store, rules: { nowMs: init.now(), verifier } })
     if (!('bytes' in opened)) return opened
     const { id, market, channel } = opened
     if (source.topic !== undefined && topicOf(market, channel) !== source.topic) {
@@ -105,11 +117,14 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
     }
     const passOnAfterMs = source.via === 'gossip' ? init.now() - freshMs : Infinity
     const results = await putAll(store, opened, passOnAfterMs)
+    if (source.via === 'gossip') countArrivals(price, opened, results)
+    store.putOff?.(results.flatMap(({ code, id }) => (code === 'too-little-work' && id !== undefined ? [id] : [])))
     if (init.onChecked !== undefined) for (const result of results) init.onChecked(source, result)
     return results
   }
 
   return {
+    asksStrangers: (priced) => price.asksStrangers(priced),
     acceptMany,
     accept: async (bytes, source) => {
       const [result] = await acceptMany([bytes], source)
@@ -139,9 +154,41 @@ async function putAll(
 /** New ones; and evidence that an author said two things, which has to get about like anything else. */
 const passedOn: ReadonlySet<PutOutcome> = new Set(['stored', 'conflict-kept'])
 
+/** Only what gossip brings comes unasked; how fast catch-up goes is up to us. */
+function countArrivals(
+  price: Price,
+  opened: readonly (AnyRecord | GateResult)[],
+  results: readonly GateResult[]
+): void {
+  opened.forEach((one, index) => {
+    if ('bytes' in one && results[index]?.code === undefined) price.arrived(one)
+  })
+}
+
+/**
+ * Opens what is worth its price. Too little work is nobody's fault, since load and trust differ from node to node:
+ * it is ignored, and may be enough later. The successor of a record that is held needs no more than an idle node
+ * asks, or a seller could not change a price, or take a listing down, while others press in.
+ */
+async function openPriced(
+  bytes: Uint8Array,
+  { price, store, rules }: { price: Price; store: RecordStore; rules: OpenRules & { readonly verifier: Verifier } }
+): Promise<AnyRecord | GateResult> {
+  const opened = await openOrRefuse(bytes, { ...rules, asks: (claim) => price.asks(claim) })
+  if ('bytes' in opened || opened.code !== 'too-little-work') return opened
+  const claimed = reopenRecord(bytes)
+  const asked = price.asksSuccessors({
+    kind: claimed.kind,
+    bytes: bytes.length,
+    lifeMs: claimed.expiresAtMs - claimed.createdAtMs
+  })
+  const isEnough = (claimed.work?.bits ?? 0) >= asked && (await store.holdsSlot?.(claimed)) === true
+  return isEnough ? openOrRefuse(bytes, rules) : { ...opened, id: claimed.id }
+}
+
 async function openOrRefuse(
   bytes: Uint8Array,
-  options: { nowMs: number; verifier: Verifier }
+  options: OpenRules & { readonly verifier: Verifier }
 ): Promise<AnyRecord | GateResult> {
   try {
     return await openRecordAside(bytes, options)
@@ -156,7 +203,7 @@ async function openOrRefuse(
  * that ran out a moment ago was right when its sender looked.
  */
 function verdictOf(code: RecordErrorCode, bytes: Uint8Array, nowMs: number): Verdict {
-  if (code === 'unknown-kind' || code === 'bad-version') return 'ignore'
+  if (code === 'unknown-kind' || code === 'bad-version' || code === 'too-little-work') return 'ignore'
   if (code === 'expired' && ranOutLately(bytes, nowMs)) return 'ignore'
   return 'reject'
 }

@@ -15,6 +15,19 @@ export const freshMs = 10 * 60_000
 /** Records read before others get a turn: 32 take about 2 ms, and make one message to the thread that verifies. */
 export const verifiedAtOnceMax = 32
 
+/** Strangers' records that gossip may bring before more work is asked: what a market of a million listings a day sends. */
+export const strangersPerSecondFree = 10
+
+/** Over how long that is counted: an hour's worth at once is no flood, and one is forgotten within minutes. */
+export const strangersWindowMs = 60_000
+
+/** How full a room may be before more work is asked, and how much fuller it gets for each bit more. */
+export const fullFrom = 0.7
+export const fullStep = 0.05
+
+/** The last bit that fullness asks: 64 times the work. Beyond it, the least worth has to go anyway. */
+export const fullBitsMax = 6
+
 /** Connections of a node. Each costs about 150 kB. */
 export const connectionsMax = { node: 150, relay: 1200 } as const
 

@@ -13,6 +13,7 @@ import { createGossip } from './gossip/gossip.ts'
 import { createGuard, type Guard, type GuardInit, type HostGuard } from './guard/guard.ts'
 import { createHost, type Host, type HostInit } from './host.ts'
 import { createKeeper, type Keeper, type KeeperInit, parseAddress, parseBootstrap } from './keeper/keeper.ts'
+import type { PriceInit } from './price.ts'
 
 /** What happens on a network. */
 export interface NetworkEvents {
@@ -36,6 +37,8 @@ export interface NetworkInit extends HostInit {
   readonly catchUpsMax?: number
   /** Verifies records' signatures. By default beside the main thread; a simulation answers in its own order. */
   readonly verifier?: Verifier
+  /** How much work is asked of strangers. By default what an idle node asks, of everybody. */
+  readonly price?: Omit<PriceInit, 'now'>
   /** Makes the host. A simulation of a thousand nodes brings one that leaves out what is below our protocols. */
   readonly createHost?: typeof createHost
   readonly guard?: Omit<GuardInit, 'now'>
@@ -108,6 +111,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
     {
       now,
       verifier: init.verifier ?? ownVerifier,
+      ...(init.price && { price: init.price }),
       carries: (market, channel) => channels.get(market)?.includes(channel) === true,
       onChecked: (from, result) => events.emit('record-checked', { source: from, result })
     }

@@ -1,10 +1,10 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { topicOf } from '@souk/records'
+import { type RecordId, sameBytes, topicOf } from '@souk/records'
 import { describe, expect, it } from 'vitest'
 import { createRecordGate, type PutOutcome, type RecordGateInit, type RecordSource } from '../src/gate.ts'
 import { createGuard } from '../src/guard/guard.ts'
-import { newSigner, sealListing } from './support/records.ts'
+import { type ListingOptions, newSigner, sealListing } from './support/records.ts'
 import { TestStore } from './support/store.ts'
 
 const minuteMs = 60_000
@@ -69,6 +69,70 @@ describe('the record gate', () => {
     ])
     expect([...store.records.keys()]).toEqual([a!.id, b!.id])
   })
+
+  it('ignores too little work at nobody’s cost, whichever way it came, and takes it when less is asked', async () => {
+    const room = { shared: 0.8, receipts: 0 }
+    const put: RecordId[] = []
+    const { gate, store, clock, guard } = setUp({ price: { fullness: () => room } })
+    Object.assign(store, { putOff: (ids: readonly RecordId[]) => void put.push(...ids) })
+    const record = sealListing(newSigner(), { nowMs: clock.nowMs })
+    const refused = { verdict: 'ignore', code: 'too-little-work', id: record.id }
+    expect(await gate.accept(record.bytes, gossip)).toEqual(refused)
+    expect(await gate.accept(record.bytes, catchUp)).toEqual(refused)
+    expect(guard.report()).toEqual([])
+    expect(put).toEqual([record.id, record.id])
+    room.shared = 0
+    expect(await gate.accept(record.bytes, catchUp)).toEqual({ verdict: 'accept', id: record.id })
+  })
+
+  it('asks nothing of those who are trusted, and nothing for what it holds already', async () => {
+    const friend = newSigner()
+    const room = { shared: 0, receipts: 0 }
+    const trusts = (author: Uint8Array): boolean => sameBytes(author, friend.publicKey)
+    const { gate, clock } = setUp({ price: { fullness: () => room, trusts } })
+    const free = sealListing(friend, { nowMs: clock.nowMs, workBits: 0 })
+    const paid = sealListing(newSigner(), { nowMs: clock.nowMs })
+    for (const { bytes } of [free, paid]) await gate.accept(bytes, catchUp)
+    room.shared = 1
+    for (const { bytes } of [free, paid]) {
+      expect(await gate.accept(bytes, gossip)).toMatchObject({ verdict: 'accept', code: 'known' })
+    }
+  })
+
+  it('lets a seller change and delete under load what it holds, for the floor and not for less', async () => {
+    const signer = newSigner()
+    const room = { shared: 0, receipts: 0 }
+    const { gate, clock, store } = setUp({ price: { fullness: () => room } })
+    const make = (options: ListingOptions) => sealListing(signer, { nowMs: clock.nowMs, ...options })
+    await gate.accept(make({ seq: 1 }).bytes, gossip)
+    room.shared = 1
+    expect(await gate.accept(make({ seq: 2 }).bytes, gossip)).toMatchObject({ verdict: 'accept' })
+    expect(await gate.accept(make({ seq: 3, workBits: 0 }).bytes, gossip)).toMatchObject({ code: 'too-little-work' })
+    expect(await gate.accept(make({ number: 2 }).bytes, gossip)).toMatchObject({ code: 'too-little-work' })
+    const gone = make({ seq: 4, deleted: true })
+    expect(await gate.accept(gone.bytes, catchUp)).toMatchObject({ verdict: 'accept' })
+    expect([...store.records.keys()]).toEqual([gone.id])
+  })
+
+  it('asks more while gossip brings more than a market has to say, and not for what catch-up fetched', async () => {
+    const { gate, clock } = setUp()
+    const signer = newSigner()
+    const many = Array.from({ length: 1300 }, (_, number) =>
+      sealListing(signer, { number, nowMs: clock.nowMs, lifeMs: minuteMs, workBits: 12 })
+    )
+    const priced = { kind: 'listing', bytes: many[0]!.bytes.length, lifeMs: minuteMs } as const
+    await gate.acceptMany(
+      many.slice(0, 1290).map(({ bytes }) => bytes),
+      catchUp
+    )
+    expect(gate.asksStrangers(priced)).toBe(12)
+    const { gate: other } = setUp()
+    await other.acceptMany(
+      many.map(({ bytes }) => bytes),
+      gossip
+    )
+    expect(other.asksStrangers(priced)).toBe(13)
+  }, 30_000)
 
   it('tells of every judgement', async () => {
     const seen: unknown[] = []

@@ -33,11 +33,13 @@ export interface ListingOptions {
   readonly nowMs?: number
   readonly lifeMs?: number
   readonly deleted?: boolean
+  /** What an idle node asks of strangers when left out. */
+  readonly workBits?: number
 }
 
 /** A listing in `listings/el` of `main`; its slot follows from `number`. */
 export function sealListing(signer: Signer, options: ListingOptions = {}): SoukRecord<'listing'> {
-  const { number = 1, seq = 1, nowMs = Date.now(), lifeMs = 20 * dayMs, deleted = false } = options
+  const { number = 1, seq = 1, nowMs = Date.now(), lifeMs = 20 * dayMs, deleted = false, workBits } = options
   return sealRecord(
     {
       kind: 'listing',
@@ -48,6 +50,7 @@ export function sealListing(signer: Signer, options: ListingOptions = {}): SoukR
       expiresAtMs: nowMs + lifeMs,
       content: deleted ? null : { ...listing, title: `${listing.title} #${number}` }
     },
-    signer
+    signer,
+    workBits === undefined ? {} : { workBits }
   )
 }

@@ -22,6 +22,10 @@ export class TestStore implements RecordStore, RecordReader, SyncSource {
     return Promise.resolve(outcomes)
   }
 
+  holdsSlot(slot: Pick<AnyRecord, 'author' | 'kind' | 'key'>): Promise<boolean> {
+    return Promise.resolve(this.#slots.has(nameOfSlot(slot)))
+  }
+
   has(record: Pick<AnyRecord, 'id'>): boolean {
     return this.records.has(record.id)
   }
@@ -98,7 +102,7 @@ export class TestStore implements RecordStore, RecordReader, SyncSource {
 
   #putOne(record: AnyRecord): PutOutcome {
     if (this.records.has(record.id)) return 'known'
-    const slot = `${Buffer.from(record.author).toString('hex')} ${record.kind} ${record.key}`
+    const slot = nameOfSlot(record)
     const standing = this.#slots.get(slot)
     if (standing !== undefined && compareForSlot(standing, record) < 0) {
       this.#stale.add(keyOfRecord(record))
@@ -113,6 +117,10 @@ export class TestStore implements RecordStore, RecordReader, SyncSource {
     this.#log.push({ digest: recordDigest(record.id), id: record.id })
     return 'stored'
   }
+}
+
+function nameOfSlot({ author, kind, key }: Pick<AnyRecord, 'author' | 'kind' | 'key'>): string {
+  return `${Buffer.from(author).toString('hex')} ${kind} ${key}`
 }
 
 export function digestKey(digest: Uint8Array): string {
