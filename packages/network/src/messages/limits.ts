@@ -64,8 +64,20 @@ export const sessionsMax = 10_000
 /** The period of a mailbox's counts per address. */
 export const addressPeriodMs = day
 
-/** Addresses counted at once; 100 bytes each. When there are more, the counts start anew. */
+/** Addresses and blocks of them counted at once; 100 bytes each. The one that was heard of last stays. */
 export const addressesMax = 50_000
+
+/** A block of addresses may do as much as so many of its addresses: with IPv6 everybody has billions. */
+export const addressesPerBlock = 8
+
+/** A letter of a conversation with no more than this waiting finds the last quarter of a mailbox kept for it. */
+export const fewLetters = 20
+
+/** Of a mailbox, and of all of them: what is kept for those who have little there. */
+export const reserveShare = 0.25
+
+/** When all mailboxes are taken, an empty one that nobody has opened for so long gives way. */
+export const idleMailboxMs: number = 7 * day
 
 /** How often a mailbox server drops what has expired. */
 export const sweepEveryMs: number = 10 * minute
@@ -90,6 +102,8 @@ export const mailboxLimits = {
   requestsPerRecipientMax: 100,
   /** Envelopes that one network address may leave in a day, over all mailboxes. */
   envelopesPerAddressMax: 2000,
+  /** Bytes of them: eight addresses would fill a server in a day otherwise. */
+  bytesPerAddressMax: 32 * 1024 * 1024,
   /** Mailboxes that one network address may make in a day: identities cost nothing. */
   recipientsPerAddressMax: 20,
   /** Of all mailboxes together. */

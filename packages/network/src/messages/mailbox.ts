@@ -7,12 +7,13 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { randomBytes } from '@noble/hashes/utils.js'
 import { verifySignature } from '@souk/records'
 import { type Asker, type ExchangeHost, type Guard, openGuard, serveExchange } from '../exchange.ts'
-import { addressGroups, isRelayed } from '../guard/address.ts'
+import { addressGroups, blockOf } from '../guard/address.ts'
 import { ProtocolError, type ProtocolErrorCode } from '../protocol-error.ts'
 import type { KeyValueStore } from '../store.ts'
 import { openEnvelope } from './envelope.ts'
 import {
   addressesMax,
+  addressesPerBlock,
   addressPeriodMs,
   challengeMs,
   digestsPerQuestionMax,
@@ -44,11 +45,15 @@ export interface MailboxComponents {
 export interface MailboxInit {
   readonly now?: () => number
   readonly limits?: Partial<MailboxLimits>
+  /** Told when {@link Mailbox.held} has changed by somebody's doing. */
+  readonly onChanged?: () => void
 }
 
 export interface Mailbox extends AsyncDisposable {
   /** Drops what has expired. Runs by itself every ten minutes. */
   sweep(): Promise<void>
+  /** Gives an identity's mailbox up, with all that waits in it. */
+  close(identity: Uint8Array): Promise<void>
   held(): Held
 }
 
@@ -59,6 +64,7 @@ export async function createMailbox(components: MailboxComponents, init: Mailbox
   const log = libp2p.logger.forComponent('souk:mailbox')
   const holes = await createPigeonholes({ store }, { now, limits })
   const left = createAddressCounter({ most: limits.envelopesPerAddressMax, now })
+  const leftBytes = createAddressCounter({ most: limits.bytesPerAddressMax, now })
   const made = createAddressCounter({ most: limits.recipientsPerAddressMax, now })
   const challenges = createExpiringMap<Uint8Array>({ lifeMs: challengeMs, now })
   const sessions = createExpiringMap<Uint8Array>({ lifeMs: sessionMs, now })
@@ -77,15 +83,24 @@ export async function createMailbox(components: MailboxComponents, init: Mailbox
       case 'take':
       case 'delete':
       case 'admit':
-        return answerOwner(holes, question, ownerOf(asker.peer))
+        return ownersAnswer(question, ownerOf(asker.peer))
     }
+  }
+
+  async function ownersAnswer(question: OwnerQuestion, owner: Uint8Array): Promise<Uint8Array> {
+    const answered = await answerOwner(holes, question, owner)
+    if (question.op === 'delete') init.onChanged?.()
+    return answered
   }
 
   async function put(bytes: Uint8Array, { address }: Asker): Promise<PutOutcome> {
     const envelope = openEnvelope(bytes)
     try {
-      left.take(address)
-      return { status: await holes.put(envelope) }
+      left.take(address, 1)
+      leftBytes.take(address, bytes.length)
+      const status = await holes.put(envelope, { block: blockOf(address) })
+      if (status === 'kept') init.onChanged?.()
+      return { status }
     } catch (error) {
       if (error instanceof ProtocolError) return { status: 'refused', code: error.code }
       throw error
@@ -106,14 +121,17 @@ export async function createMailbox(components: MailboxComponents, init: Mailbox
     if (!verifySignature({ signature: sig, message, publicKey: identity })) {
       throw new ProtocolError('bad-signature', 'the identity did not answer the challenge')
     }
-    if (!holes.has(identity)) made.take(asker.address)
+    if (!holes.has(identity)) made.take(asker.address, 1)
     await holes.open(identity)
+    init.onChanged?.()
     sessions.set(peer, identity)
   }
 
   function ownerOf(peer: PeerId): Uint8Array {
     const identity = sessions.get(peer.toString())
-    if (identity === undefined) throw new ProtocolError('not-authenticated', 'open the mailbox first')
+    if (identity === undefined || !holes.has(identity)) {
+      throw new ProtocolError('not-authenticated', 'open the mailbox first')
+    }
     return identity
   }
 
@@ -129,6 +147,10 @@ export async function createMailbox(components: MailboxComponents, init: Mailbox
 
   return {
     sweep: () => holes.sweep(),
+    async close(identity) {
+      await holes.close(identity)
+      init.onChanged?.()
+    },
     held: () => holes.held(),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
@@ -179,21 +201,40 @@ const answerOverheadBytes = 64
 /** The head of one byte string. */
 const itemOverheadBytes = 5
 
-/** Counts what each network address has used of `most` in a day. Peers that come through relays share one count. */
-function createAddressCounter(init: { most: number; now: () => number }): { take(address: Multiaddr): void } {
-  let used = new Map<string, number>()
-  let sinceMs = init.now()
+interface AddressCounter {
+  /** @throws {@link ProtocolError} `address-full`. */
+  take(address: Multiaddr, amount: number): void
+}
+
+/** Counts what each network address, and each block of them, has used of its part in a day. */
+function createAddressCounter(init: { most: number; now: () => number }): AddressCounter {
+  const used = new Map<string, { readonly count: number; readonly sinceMs: number }>()
+
+  function usedBy(name: string): { count: number; sinceMs: number } {
+    const known = used.get(name)
+    const nowMs = init.now()
+    return known !== undefined && nowMs - known.sinceMs < addressPeriodMs ? known : { count: 0, sinceMs: nowMs }
+  }
+
+  function note(name: string, amount: number): void {
+    const { count, sinceMs } = usedBy(name)
+    used.delete(name)
+    used.set(name, { count: count + amount, sinceMs })
+    const [oldest] = used.keys()
+    if (used.size > addressesMax && oldest !== undefined) used.delete(oldest)
+  }
+
   return {
-    take(address) {
-      if (init.now() - sinceMs >= addressPeriodMs || used.size >= addressesMax) {
-        used = new Map()
-        sinceMs = init.now()
-      }
-      const host = addressGroups(address)?.host ?? (isRelayed(address) ? 'relayed' : address.toString())
-      const count = (used.get(host) ?? 0) + 1
+    take(address, amount) {
+      const block = blockOf(address)
+      const host = addressGroups(address)?.host ?? block
+      const full =
+        usedBy(`host ${host}`).count + amount > init.most ||
+        usedBy(`block ${block}`).count + amount > init.most * addressesPerBlock
       const code: ProtocolErrorCode = 'address-full'
-      if (count > init.most) throw new ProtocolError(code, `this address has used its ${init.most} of the day`)
-      used.set(host, count)
+      if (full) throw new ProtocolError(code, `this address has used its ${init.most} of the day`)
+      note(`host ${host}`, amount)
+      note(`block ${block}`, amount)
     }
   }
 }

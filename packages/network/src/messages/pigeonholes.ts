@@ -2,26 +2,32 @@
  * What a mailbox server keeps: one pigeonhole a recipient, with bounds on each and on all.
  *
  * Conversations and first contacts are bounded apart, so that strangers cannot crowd out those who are known; among
- * strangers more work crowds out less.
+ * strangers more work crowds out less, and of those from one block of addresses, when they are the most, one makes
+ * room for somebody from elsewhere. The last quarter of a pigeonhole is for conversations of which little waits, the
+ * last quarter of the whole for recipients for whom little waits: fifty identities that stuff one or many leave it.
  *
  * Keys, all hexadecimal: `e/<recipient>/<arrival>/<digest>` the envelope; `d/<recipient>/<digest>` its {@link Note};
  * `b/<recipient>/<key>/<digest>` of a conversation; `q/<recipient>/<bits>/<digest>` of strangers, least work first;
- * `x/<expiry>/<recipient>/<digest>`; `r/<recipient>` when it was opened last; `k/<recipient>/<key>` who is let in.
+ * `x/<expiry>/<recipient>/<digest>`; `r/<recipient>` when it was opened last; `k/<recipient>/<key>` who is let in;
+ * `secret`, so that what is noted of addresses tells nobody which they are.
  */
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, concatBytes, hexToBytes, randomBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { decodeCanonical, encodeCanonical } from '@souk/records'
+import { Shares } from '../guard/shares.ts'
 import { ProtocolError } from '../protocol-error.ts'
-import { countKeys, createQueue, type KeyValueOperation, type KeyValueStore, prefixRange, timeKey } from '../store.ts'
+import { createQueue, type KeyValueOperation, type KeyValueStore, prefixRange, timeKey } from '../store.ts'
 import type { Envelope } from './envelope.ts'
-import type { MailboxLimits } from './limits.ts'
+import { fewLetters, idleMailboxMs, type MailboxLimits, reserveShare } from './limits.ts'
 import type { MailboxPage } from './mailbox-wire.ts'
 
 /** Recipients, keys and digests are 32 bytes. */
 export interface Pigeonholes {
   /**
+   * @param from.block - Of the addresses that brought it.
    * @throws {@link ProtocolError} `unknown-recipient`, `work-missing`, `sender-full`, `mailbox-full` or `store-full`.
    */
-  put(envelope: Envelope): Promise<'kept' | 'known'>
+  put(envelope: Envelope, from: { readonly block: string }): Promise<'kept' | 'known'>
   has(recipient: Uint8Array): boolean
   /** Makes a pigeonhole, or keeps it for longer. @throws {@link ProtocolError} `store-full` when all are taken. */
   open(recipient: Uint8Array): Promise<void>
@@ -30,6 +36,8 @@ export interface Pigeonholes {
   delete(recipient: Uint8Array, digests: readonly Uint8Array[]): Promise<void>
   /** Replaces the conversations that are let in without work. */
   admit(recipient: Uint8Array, keys: readonly Uint8Array[]): Promise<void>
+  /** Gives a pigeonhole up, with what is in it. */
+  close(recipient: Uint8Array): Promise<void>
   /** Drops expired envelopes, and pigeonholes that nobody opens any more. */
   sweep(): Promise<void>
   held(): Held
@@ -49,14 +57,16 @@ export async function createPigeonholes(
   const { store } = components
   const { limits, now } = init
   const inOrder = createQueue()
+  const secret = await loadSecret(store)
   const openedAt = await loadOpened(store)
   const tallies = new Map<string, Tally>()
-  let bytesHeld = 0
+  /** By recipient, first contacts too. */
+  const bytesHeld = new Shares()
   let envelopesHeld = 0
   let arrivals = 0
 
   function tally(recipient: string, note: Note, sign: 1 | -1): void {
-    bytesHeld += sign * note.bytes
+    bytesHeld.add(recipient, sign * note.bytes)
     envelopesHeld += sign
     if (isStrangers(note)) return
     const before = tallies.get(recipient) ?? emptyTally
@@ -69,34 +79,43 @@ export async function createPigeonholes(
     tally(key.split('/')[1] ?? '', decodeNote(value), 1)
   }
 
-  async function put(envelope: Envelope): Promise<'kept' | 'known'> {
+  async function put(envelope: Envelope, { block }: { block: string }): Promise<'kept' | 'known'> {
     const recipient = bytesToHex(envelope.to)
     const digest = bytesToHex(envelope.digest)
     if (!openedAt.has(recipient)) throw new ProtocolError('unknown-recipient', 'this recipient has no mailbox here')
     if ((await store.get(`d/${recipient}/${digest}`)) !== undefined) return 'known'
     const known = (await store.get(`k/${recipient}/${bytesToHex(envelope.by)}`)) !== undefined
-    const leaving = known ? undefined : await strangersPlace(recipient, envelope)
+    const from = bytesToHex(sha256(concatBytes(secret, utf8ToBytes(block))).subarray(0, 8))
+    const leaving = known ? undefined : await strangersPlace(recipient, envelope, from)
     if (known) await checkConversation(recipient, envelope)
-    if (bytesHeld + envelope.bytes.length > limits.bytesMax) {
-      throw new ProtocolError('store-full', 'all mailboxes are full')
-    }
+    checkRoom(recipient, envelope)
     if (leaving !== undefined) await remove(recipient, leaving)
-    await insert({ recipient, digest, known }, envelope)
+    await insert({ recipient, digest, known, from }, envelope)
     return 'kept'
   }
 
+  /** The last quarter is for recipients with less than an even share: no other may fill it. */
+  function checkRoom(recipient: string, { bytes }: Envelope): void {
+    const evenBytes = limits.bytesMax / Math.max(1, limits.recipientsMax)
+    const hasLittle = bytesHeld.of(recipient) < evenBytes
+    const most = limits.bytesMax * (hasLittle ? 1 : 1 - reserveShare)
+    if (bytesHeld.total + bytes.length > most) throw new ProtocolError('store-full', 'all mailboxes are full')
+  }
+
   /** @returns The digest of the stranger's envelope that gives way, if one must. */
-  async function strangersPlace(recipient: string, { workBits }: Envelope): Promise<string | undefined> {
+  async function strangersPlace(recipient: string, { workBits }: Envelope, from: string): Promise<string | undefined> {
     if (workBits < limits.firstContactBits) {
       throw new ProtocolError('work-missing', `a first contact needs ${limits.firstContactBits} bits of work`)
     }
-    const prefix = `q/${recipient}/`
-    if ((await countKeys(store, prefix, limits.requestsPerRecipientMax)) < limits.requestsPerRecipientMax)
-      return undefined
-    for await (const key of store.keys({ ...prefixRange(prefix), limit: 1 })) {
-      const [, , bits, digest] = key.split('/')
-      if (Number(bits) < workBits) return digest
-    }
+    const strangers = await readStrangers(store, recipient)
+    if (strangers.length < limits.requestsPerRecipientMax) return undefined
+    const [least] = strangers
+    if (least !== undefined && least.bits < workBits) return least.digest
+    const shares = new Shares()
+    for (const stranger of strangers) shares.add(stranger.from, 1)
+    const crowding = shares.crowding(from)
+    const leaving = strangers.find((stranger) => stranger.from === crowding)
+    if (leaving !== undefined && shares.of(leaving.from) > shares.of(from) + 1) return leaving.digest
     throw new ProtocolError('mailbox-full', 'as many strangers as can be kept have written already, with as much work')
   }
 
@@ -106,13 +125,15 @@ export async function createPigeonholes(
     if (!hasRoom(theirs, bytes, limits.envelopesPerConversationMax, limits.bytesPerConversationMax)) {
       throw new ProtocolError('sender-full', `${theirs.count} envelopes of this conversation wait already`)
     }
-    if (!hasRoom(all, bytes, limits.envelopesPerRecipientMax, limits.bytesPerRecipientMax)) {
+    const share = theirs.count < fewLetters ? 1 : 1 - reserveShare
+    const { envelopesPerRecipientMax, bytesPerRecipientMax } = limits
+    if (!hasRoom(all, bytes, envelopesPerRecipientMax * share, bytesPerRecipientMax * share)) {
       throw new ProtocolError('mailbox-full', `${all.count} envelopes wait in this mailbox already`)
     }
   }
 
   async function insert(
-    { recipient, digest, known }: { recipient: string; digest: string; known: boolean },
+    { recipient, digest, known, from }: { recipient: string; digest: string; known: boolean; from: string },
     { bytes, by, workBits }: Envelope
   ): Promise<void> {
     const at = now()
@@ -125,7 +146,7 @@ export async function createPigeonholes(
     await store.batch([
       { type: 'put', key: `e/${recipient}/${arrival}/${digest}`, value: bytes },
       { type: 'put', key: `d/${recipient}/${digest}`, value: encodeCanonical(note) },
-      { type: 'put', key: sender, value: encodeCanonical(bytes.length) },
+      { type: 'put', key: sender, value: encodeCanonical(known ? bytes.length : from) },
       { type: 'put', key: `x/${expiry}/${recipient}/${digest}`, value: nothing }
     ])
     tally(recipient, note, 1)
@@ -151,11 +172,17 @@ export async function createPigeonholes(
   }
 
   async function open(recipient: string): Promise<void> {
-    if (!openedAt.has(recipient) && openedAt.size >= limits.recipientsMax) {
-      throw new ProtocolError('store-full', 'all mailboxes are taken')
-    }
+    if (!openedAt.has(recipient) && openedAt.size >= limits.recipientsMax) await giveUpIdle()
     openedAt.set(recipient, now())
     await store.batch([{ type: 'put', key: `r/${recipient}`, value: encodeCanonical(now()) }])
+  }
+
+  /** An empty mailbox that nobody has opened for a week gives way: identities that only take places cost nothing. */
+  async function giveUpIdle(): Promise<void> {
+    const idleSinceMs = now() - idleMailboxMs
+    const idle = [...openedAt].find(([recipient, atMs]) => atMs <= idleSinceMs && bytesHeld.of(recipient) === 0)
+    if (idle === undefined) throw new ProtocolError('store-full', 'all mailboxes are taken')
+    await giveUp(idle[0])
   }
 
   async function page(
@@ -200,7 +227,7 @@ export async function createPigeonholes(
   }
 
   return {
-    put: (envelope) => inOrder(() => put(envelope)),
+    put: (envelope, from) => inOrder(() => put(envelope, from)),
     has: (recipient) => openedAt.has(bytesToHex(recipient)),
     open: (recipient) => inOrder(() => open(bytesToHex(recipient))),
     page: (recipient, options) => page(bytesToHex(recipient), options),
@@ -214,8 +241,9 @@ export async function createPigeonholes(
         for (const digest of digests) await remove(bytesToHex(recipient), bytesToHex(digest))
       }),
     admit: (recipient, keys) => inOrder(() => admit(bytesToHex(recipient), keys)),
+    close: (recipient) => inOrder(() => giveUp(bytesToHex(recipient))),
     sweep: () => inOrder(sweep),
-    held: () => ({ recipients: openedAt.size, envelopes: envelopesHeld, bytes: bytesHeld })
+    held: () => ({ recipients: openedAt.size, envelopes: envelopesHeld, bytes: bytesHeld.total })
   }
 }
 
@@ -264,6 +292,31 @@ async function tallyConversation(store: KeyValueStore, prefix: string): Promise<
     bytes += decodeNumber(value)
   }
   return { count, bytes }
+}
+
+/** First contacts of one recipient, least work first. */
+async function readStrangers(store: KeyValueStore, recipient: string): Promise<Stranger[]> {
+  const strangers: Stranger[] = []
+  for await (const [key, value] of store.iterator(prefixRange(`q/${recipient}/`))) {
+    const [, , bits, digest = ''] = key.split('/')
+    strangers.push({ bits: Number(bits), digest, from: decodeCanonical(value, { bytesMax: 32 }) as string })
+  }
+  return strangers
+}
+
+interface Stranger {
+  readonly bits: number
+  readonly digest: string
+  /** A name for its block of addresses. */
+  readonly from: string
+}
+
+async function loadSecret(store: KeyValueStore): Promise<Uint8Array> {
+  const known = await store.get('secret')
+  if (known !== undefined) return known
+  const secret = randomBytes(32)
+  await store.batch([{ type: 'put', key: 'secret', value: secret }])
+  return secret
 }
 
 async function loadOpened(store: KeyValueStore): Promise<Map<string, number>> {

@@ -92,7 +92,7 @@ describe('a mailbox', () => {
     await bo.mail.admit(relay, [])
     const ana = await someone()
     for (const id of ['1', '2', '3']) expect(await ana.mail.put(relay, await prepare(ana, bo, id))).toBe('kept')
-    const accept = (envelope: Uint8Array): Promise<void> => bo.messages.accept(envelope)
+    const accept = (envelope: Uint8Array): Promise<unknown> => bo.messages.accept(envelope)
     expect(await bo.mail.collect(relay, accept)).toEqual({ processed: 2, failed: 1 })
     full = false
     expect(await bo.mail.collect(relay, accept)).toEqual({ processed: 1, failed: 0 })
@@ -183,7 +183,7 @@ describe('the bounds of a mailbox', () => {
 
   test('bytes are bounded a conversation and in all, and so are mailboxes an address', async () => {
     const relay = await server({
-      limits: { bytesPerConversationMax: 1000, bytesMax: 2000, recipientsPerAddressMax: 1 }
+      limits: { bytesPerConversationMax: 1000, bytesMax: 3000, recipientsMax: 2, recipientsPerAddressMax: 1 }
     })
     const bo = await owner(relay)
     const by = signerFromKey(randomBytes(32))
@@ -194,6 +194,57 @@ describe('the bounds of a mailbox', () => {
     await bo.mail.put(relay, stranger(bo.to, 4, 800))
     await expect(bo.mail.put(relay, stranger(bo.to, 4, 800))).rejects.toMatchObject(refusal('store-full'))
     await expect(owner(relay)).rejects.toMatchObject({ code: 'stream-broken' })
+  })
+
+  test('when all are taken, an empty mailbox that nobody opened for a week gives way, and no other', async () => {
+    let now = Date.now()
+    const relay = await server({ now: () => now, limits: { recipientsMax: 2 } })
+    const [full, empty] = [await owner(relay), await owner(relay)]
+    await full.mail.put(relay, stranger(full.to))
+    now += 6 * day
+    await expect(owner(relay)).rejects.toMatchObject({ code: 'stream-broken' })
+    now += 2 * day
+    const third = await owner(relay)
+    expect(relay.mailbox.held()).toMatchObject({ recipients: 2, envelopes: 1 })
+    await expect(empty.mail.put(relay, stranger(empty.to))).rejects.toMatchObject(refusal('unknown-recipient'))
+    for (const one of [full, third]) expect(await one.mail.put(relay, stranger(one.to))).toBe('kept')
+  })
+
+  test('a conversation of which little waits finds room in a mailbox that others have filled', async () => {
+    const relay = await server({ limits: { envelopesPerConversationMax: 30, envelopesPerRecipientMax: 40 } })
+    const bo = await owner(relay)
+    const [busy, other, quiet] = Array.from({ length: 3 }, () => signerFromKey(randomBytes(32)))
+    await bo.mail.admit(relay, [busy!.publicKey, other!.publicKey, quiet!.publicKey])
+    const write = (by: typeof busy): Promise<string> =>
+      bo.mail.put(relay, writeEnvelope({ to: bo.to, box: randomBytes(300), by: by! }))
+    for (let index = 0; index < 25; index++) await write(busy)
+    for (let index = 0; index < 5; index++) await write(other)
+    await expect(write(busy)).rejects.toMatchObject(refusal('mailbox-full'))
+    for (let index = 0; index < 10; index++) expect(await write(quiet)).toBe('kept')
+    await expect(write(quiet)).rejects.toMatchObject(refusal('mailbox-full'))
+  })
+
+  test('the last quarter of all mailboxes is for those with little in theirs', async () => {
+    const relay = await server({ limits: { bytesMax: 40_000, recipientsMax: 10 } })
+    const [busy, quiet] = [await owner(relay), await owner(relay)]
+    const put = (to: typeof busy): Promise<string> => to.mail.put(relay, stranger(to.to, 4, 1000))
+    const outcomes: string[] = []
+    for (let index = 0; index < 40; index++) outcomes.push(await put(busy).catch(({ code }) => code as string))
+    expect(new Set(outcomes.slice(0, 20))).toEqual(new Set(['kept']))
+    expect(outcomes.at(-1)).toBe('store-full')
+    expect(relay.mailbox.held().bytes).toBeLessThanOrEqual(30_000)
+    expect(await put(quiet)).toBe('kept')
+  })
+
+  test('is given up with what waits in it when its server closes it', async () => {
+    const relay = await server()
+    const bo = await owner(relay)
+    await bo.mail.put(relay, stranger(bo.to))
+    await relay.mailbox.close(bo.to)
+    expect(relay.mailbox.held()).toEqual({ recipients: 0, envelopes: 0, bytes: 0 })
+    await expect(ask(bo.libp2p, relay, { op: 'list', after: undefined })).rejects.toMatchObject({
+      code: 'stream-broken'
+    })
   })
 
   test('nothing is kept for those who never asked for a mailbox', async () => {
