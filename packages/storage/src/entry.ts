@@ -1,4 +1,13 @@
-import { type AnyRecord, openRecord, recordDigest, reopenRecord, topCategory } from '@souk/records'
+import { crc32 } from 'node:zlib'
+import {
+  type AnyRecord,
+  kindLimits,
+  openRecord,
+  recordDigest,
+  reopenRecord,
+  topCategory,
+  workFloor
+} from '@souk/records'
 import { CID } from 'multiformats/cid'
 import { bytesAt, ended, keyOf, numberAt, numberBytes } from './keys.ts'
 import { partitionKey, partitionOf } from './partition.ts'
@@ -18,28 +27,49 @@ export interface StoredRecord {
 }
 
 const trusts: readonly Trust[] = ['unknown', 'trusted', 'own']
+/** Trust and sequence number, then the checksum of the bytes that follow where {@link checkedMark} says that there is one. */
 const headerBytes = 1 + numberBytes
+const checksumBytes = 4
+/** Level checks nothing on reading, and an id leaves out the signature. Stores of the first version had no checksums. */
+const checkedMark = 0x80
 const nothing = new Uint8Array(0)
 
 /** Expiry rows of live records and of ids remembered as stale. */
 export const expiryTags = { record: 0, stale: 1 } as const
 
 export function encodeStored({ record, sequence, trust }: StoredRecord): Uint8Array {
-  return keyOf(Uint8Array.of(trusts.indexOf(trust)), sequence, record.bytes)
+  const mark = Uint8Array.of(trusts.indexOf(trust) | checkedMark)
+  return keyOf(mark, sequence, checksumOf(record.bytes), record.bytes)
 }
 
-/** The signed record inside a stored value. */
-export function recordBytesOf(value: Uint8Array): Uint8Array {
-  return bytesAt(value, headerBytes)
+/** The signed record inside a stored value; undefined when its bytes are not those that were stored (0.3 µs for 1 kB). */
+export function recordBytesOf(value: Uint8Array): Uint8Array | undefined {
+  if (((value[0] ?? 0) & checkedMark) === 0) {
+    const bytes = bytesAt(value, headerBytes)
+    return reopen(bytes) === undefined ? undefined : bytes
+  }
+  const bytes = bytesAt(value, headerBytes + checksumBytes)
+  return checksumOf(bytes).every((byte, index) => byte === value[headerBytes + index]) ? bytes : undefined
+}
+
+/** Who made the record of a stored value. */
+export function trustIn(value: Uint8Array): Trust {
+  return trusts[(value[0] ?? 0) & ~checkedMark] ?? 'unknown'
+}
+
+function checksumOf(bytes: Uint8Array): Uint8Array {
+  const sum = crc32(bytes)
+  return Uint8Array.of(sum >>> 24, sum >>> 16, sum >>> 8, sum)
 }
 
 /** Reads a stored value; undefined when it is not what was stored under this digest. */
 export function decodeStored(digest: Uint8Array, value: Uint8Array): StoredRecord | undefined {
-  const record = reopen(recordBytesOf(value))
+  const bytes = recordBytesOf(value)
+  const record = bytes === undefined ? undefined : reopen(bytes)
   if (record === undefined) return undefined
   const found = recordDigest(record.id)
   if (found.some((byte, index) => byte !== digest[index])) return undefined
-  return { record, digest: found, sequence: numberAt(value, 1), trust: trusts[value[0] ?? 0] ?? 'unknown' }
+  return { record, digest: found, sequence: numberAt(value, 1), trust: trustIn(value) }
 }
 
 /** True when the signature still holds: an id is the hash of the body alone. */
@@ -74,9 +104,22 @@ export function deletesOf(tables: Tables, stored: StoredRecord): StorageOp[] {
   return entriesOf(tables, stored).map(([sublevel, key]) => ({ type: 'del', sublevel, key }))
 }
 
-/** Least trusted first, then least work, then what expires soonest. */
+/** Least trusted first; then what no receipt stands behind; then least work for its price; then what expires soonest. */
 export function rankKey({ record, digest, trust }: Pick<StoredRecord, 'record' | 'digest' | 'trust'>): Uint8Array {
-  return keyOf(Uint8Array.of(trusts.indexOf(trust), record.work?.bits ?? 0), record.expiresAtMs, digest)
+  return keyOf(Uint8Array.of(trusts.indexOf(trust), worthOf(record)), record.expiresAtMs, digest)
+}
+
+/** The least worth of a record that a receipt stands behind. */
+const receiptWorth = 128
+
+/** The rank keys of receipt-bound records of unknown authors. */
+export const receiptRanks = { gte: Uint8Array.of(0, receiptWorth), lt: Uint8Array.of(1) }
+
+/** Bits of work above those that the same size and life cost anyway: a large record is not worth more for being large. */
+function worthOf({ kind, bytes, work, createdAtMs, expiresAtMs }: AnyRecord): number {
+  const floor = workFloor({ kind, bytes: bytes.length, lifeMs: expiresAtMs - createdAtMs })
+  const surplus = work === undefined ? 0 : Math.max(0, work.bits - floor + 1)
+  return surplus + (kindLimits[kind].receiptBound ? receiptWorth : 0)
 }
 
 /** The digest at the end of a key. */

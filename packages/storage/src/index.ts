@@ -33,6 +33,6 @@ export type { IndexQuery, SearchDocument, SearchHit, SearchQuery, SearchResult }
 export type { Search } from './search/search.ts'
 export type { IndexBatch, IndexHit, IndexResult, MirroredStore } from './search/sqlite-index.ts'
 export { createStorage } from './storage.ts'
-export type { Storage, StorageEvents, StorageInit } from './storage.ts'
+export type { Opening, Storage, StorageEvents, StorageInit } from './storage.ts'
 export type { ChangesQuery, PeerCursor, SyncSource } from './sync.ts'
 export type { LevelDatabase, StorageOp, Sublevel } from './tables.ts'

@@ -29,6 +29,13 @@ export const storageLimits: StorageLimits = {
   removalsKept: 20_000
 }
 
+/**
+ * The part of the room that receipt-bound records of unknown authors may take. They cost no work, and two identities
+ * of one person can sign receipts for each other all day: what comes free must not crowd out what was worked for. A
+ * quarter is 100,000 ratings.
+ */
+export const receiptsShare = 0.25
+
 /** Slots an author may hold for each live record: tombstones keep theirs until they expire, so deleting frees a place. */
 export const slotsPerLive = 2
 
@@ -65,6 +72,9 @@ export const refusedMax = 20_000
 /** How long a refused digest is not wanted: quotas rarely change within the hour between two catch-ups. */
 export const refusedMs = 60 * minute
 
+/** How long a digest is not wanted that had too little work: a flood is over within minutes, and work asked falls with it. */
+export const putOffMs = 5 * minute
+
 /** Written at the start and given up when the disk is full: room for Level to close, open and write what is ours. */
 export const reserveBytes = 32 * 1024 * 1024
 
@@ -94,3 +104,6 @@ export const seenMs = 60 * day
 
 /** Listings that show one image, to ask their sellers for it: copies of a stolen photograph need no longer list. */
 export const showingMax = 16
+
+/** A second copy smaller than this is not worth writing anew. */
+export const journalBytesMin = 4 * 1024 * 1024

@@ -1,20 +1,24 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LevelDatastore } from 'datastore-level'
 import type { Datastore } from 'interface-datastore'
 import { checkRecords, type CheckReport } from './check.ts'
 import { type OpenedDatabase, openDatabase } from './database.ts'
-import { createDisk, type Disk, type DiskState } from './disk.ts'
+import { createDisk, type Disk, type DiskState, isDiskFull } from './disk.ts'
+import { decodeStored } from './entry.ts'
 import { StorageError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
 import { type Inbox, type InboxDraft, openInbox } from './inbox.ts'
 import { createLane } from './lane.ts'
-import { recoverEveryMs, reserveBytes, type StorageLimits, storageLimits } from './limits.ts'
+import { putOffMs, recoverEveryMs, refusedMs, reserveBytes, type StorageLimits, storageLimits } from './limits.ts'
 import { openSequences } from './log.ts'
 import { createOrderStore, type OrderStore } from './orders.ts'
 import { openOutbox, type Outbox } from './outbox.ts'
 import { openPartitionBook } from './partition-book.ts'
+import { clearDerived, isRebuilding, refill } from './rebuild.ts'
 import { createRecordStore, type RecordStore } from './records.ts'
 import { openSchema } from './schema.ts'
+import { openSecondCopy, type Restored, type SecondCopy } from './second-copy.ts'
 import { createWorkerEngine, type SearchEngine } from './search/engine.ts'
 import { searchOff, type Search, startSearch } from './search/search.ts'
 import { createRefusedDigests, createSyncSource, type SyncSource } from './sync.ts'
@@ -41,6 +45,14 @@ export interface StorageEvents {
   readonly damaged: CheckReport
 }
 
+/** What was wrong with a store when it was opened, and what was done about it. */
+export interface Opening {
+  /** The database's files were damaged: what could be read of them was kept, and all indexes made anew. */
+  readonly repaired: boolean
+  /** Rows of orders, messages and money that came back from the second copy, and own records. */
+  readonly restored: Restored & { readonly ownRecords: number }
+}
+
 /** What a node remembers: one database, batches that happen as a whole or not at all. */
 export interface Storage extends AsyncDisposable {
   readonly records: RecordStore
@@ -51,6 +63,8 @@ export interface Storage extends AsyncDisposable {
   readonly inbox: Inbox
   /** `read-only` while the disk is full. */
   readonly state: DiskState
+  /** What opening found and did. */
+  readonly opened: Opening
   /** Tries to leave `read-only` now, not at the next of the regular tries; true when there is space. */
   recover(): Promise<boolean>
   /** Resolves with the check that every start makes. */
@@ -86,8 +100,7 @@ export async function createStorage(init: StorageInit, options: { signal?: Abort
   const { level, repaired } = await databaseOf(init)
   try {
     options.signal?.throwIfAborted()
-    const parts = await openParts(level, init)
-    return new LevelStorage(parts, { deep: repaired })
+    return new LevelStorage(await openParts(level, init, { repaired }))
   } catch (error) {
     if (init.level === undefined) await level.close()
     throw error
@@ -99,6 +112,9 @@ interface Parts {
   readonly level: LevelDatabase
   readonly closesLevel: boolean
   readonly disk: Disk
+  /** None for a database that is given. */
+  readonly copy: SecondCopy | undefined
+  readonly opened: Opening
   readonly lane: ReturnType<typeof createLane>
   readonly tables: Tables
   readonly sublevels: Set<LevelDatabase>
@@ -116,15 +132,30 @@ async function databaseOf({ directory, level }: StorageInit): Promise<OpenedData
   if ((directory === undefined) === (level === undefined)) {
     throw new StorageError('bad-argument', 'a store lives in a directory or in a database that is given: name one')
   }
-  return level === undefined ? openDatabase(join(directory as string, 'level')) : { level, repaired: false }
+  if (level !== undefined) return { level, repaired: false }
+  const path = join(directory as string, 'level')
+  try {
+    return await openDatabase(path)
+  } catch (error) {
+    if (!isDiskFull(error)) throw error
+    // Level does not open without any space: this is what the reserve is for.
+    await rm(join(directory as string, reserveName), { force: true })
+    return openDatabase(path)
+  }
 }
 
-async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts> {
-  const { now } = init
+async function openParts(level: LevelDatabase, init: StorageInit, { repaired }: { repaired: boolean }): Promise<Parts> {
+  const { now, directory } = init
   const tables = openTables(level)
+  if (repaired || (await isRebuilding(tables))) await clearDerived(tables, level)
   const epoch = await openSchema(level, tables)
   const sublevels = new Set<LevelDatabase>(Object.values(tables))
-  const disk = createDisk({ level, reserve: reserveOf(init), recoverEveryMs, reopened: () => openAll(sublevels) })
+  const bare = createDisk({ level, reserve: reserveOf(init), recoverEveryMs, reopened: () => openAll(sublevels) })
+  const copy =
+    directory === undefined
+      ? undefined
+      : await openSecondCopy({ level, tables, disk: bare, path: join(directory, 'private.log'), repaired, now })
+  const disk = copy?.disk ?? bare
   const lane = createLane()
   const sequences = await openSequences(tables, disk)
   const partitions = await openPartitionBook(tables)
@@ -132,7 +163,8 @@ async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts
   const [outbox, inbox] = [await openOutbox(tables, disk, now), await openInbox(tables, disk, now)]
   const limits = { ...storageLimits, ...init.limits }
   const staleCount = await countOf(tables.stale)
-  const onRefused = (digest: Uint8Array): void => refused.add(digest)
+  const onRefused = (digest: Uint8Array): void => refused.add(digest, refusedMs)
+  const onPutOff = (digest: Uint8Array): void => refused.add(digest, putOffMs)
   const records = createRecordStore({
     tables,
     disk,
@@ -142,12 +174,17 @@ async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts
     limits,
     staleCount,
     now,
-    onRefused
+    onRefused,
+    onPutOff
   })
+  if (await isRebuilding(tables)) await refill({ tables, disk, records })
+  const ownRecords = copy === undefined ? 0 : await restoreOwn(copy, { records, tables, nowMs: now() })
   return {
     level,
     closesLevel: init.level === undefined,
     disk,
+    copy,
+    opened: { repaired, restored: { rows: 0, copyDamaged: false, ...copy?.restored, ownRecords } },
     lane,
     tables,
     sublevels,
@@ -160,6 +197,24 @@ async function openParts(level: LevelDatabase, init: StorageInit): Promise<Parts
     repaired: () => partitions.reload(),
     now
   }
+}
+
+/** Puts back own records that the database lost. */
+async function restoreOwn(
+  copy: SecondCopy,
+  { records, tables, nowMs }: { records: RecordStore; tables: Tables; nowMs: number }
+): Promise<number> {
+  const own = copy.ownRecords(nowMs)
+  const held = own.length === 0 ? [] : await tables.records.getMany(own.map(({ digest }) => digest))
+  const lost = own.filter(({ digest }, index) => {
+    const value = held[index]
+    return value === undefined || decodeStored(digest, value) === undefined
+  })
+  const outcomes = await records.put(
+    lost.map(({ record }) => record),
+    { own: true }
+  )
+  return outcomes.filter((outcome) => outcome === 'stored').length
 }
 
 class LevelStorage implements Storage {
@@ -177,7 +232,7 @@ class LevelStorage implements Storage {
   readonly #given = new Map<string, unknown>()
   #closed: Promise<void> | undefined
 
-  constructor(parts: Parts, { deep }: { deep: boolean }) {
+  constructor(parts: Parts) {
     this.#parts = parts
     this.records = parts.records
     this.sync = parts.sync
@@ -186,13 +241,17 @@ class LevelStorage implements Storage {
     this.outbox = parts.outbox
     this.inbox = parts.inbox
     parts.disk.onState((state) => this.#events.emit('state', state))
-    this.checked = this.check({ deep, signal: this.#closing.signal })
+    this.checked = this.check({ deep: false, signal: this.#closing.signal })
     // Whoever awaits `checked` sees the failure; a store that is closed meanwhile is none.
     this.checked.catch(() => undefined)
   }
 
   get state(): DiskState {
     return this.#parts.disk.state
+  }
+
+  get opened(): Opening {
+    return this.#parts.opened
   }
 
   recover(): Promise<boolean> {
@@ -230,6 +289,7 @@ class LevelStorage implements Storage {
   async sweep(): Promise<void> {
     await this.records.sweep(this.#parts.now())
     await this.#parts.inbox.sweep(this.#parts.now())
+    await this.#parts.copy?.compact(this.#parts.now())
   }
 
   on<Name extends keyof StorageEvents>(name: Name, listener: (event: StorageEvents[Name]) => void): Unsubscribe {
@@ -247,6 +307,7 @@ class LevelStorage implements Storage {
     await this.#parts.lane.idle()
     await this.#parts.search.close()
     await this.#parts.disk.close()
+    await this.#parts.copy?.close()
     if (this.#parts.closesLevel) await this.#parts.level.close()
   }
 
@@ -255,8 +316,10 @@ class LevelStorage implements Storage {
   }
 }
 
+const reserveName = 'reserve'
+
 function reserveOf({ directory }: StorageInit): { path: string; bytes: number } | undefined {
-  return directory === undefined ? undefined : { path: join(directory, 'reserve'), bytes: reserveBytes }
+  return directory === undefined ? undefined : { path: join(directory, reserveName), bytes: reserveBytes }
 }
 
 function engineOf({ directory, search }: StorageInit): SearchEngine {
