@@ -133,6 +133,7 @@ export async function openPost(
   { network, storage }: Stranger,
   identity: Identity
 ): Promise<Post & { letter(event: Uint8Array, to: { did: Did; reach: Profile }): Promise<'delivered' | 'at-relay'> }> {
+  const known = new Map<Did, Profile>()
   const post = await createPost(
     {
       libp2p: network.libp2p,
@@ -145,17 +146,16 @@ export async function openPost(
       now: Date.now,
       onMessage: () => Promise.resolve(),
       seen: () => Promise.resolve(false),
-      onMailboxes: () => undefined,
+      reachOf: async (did) => known.get(did) ?? Promise.reject(new Error('no profile')),
+      onReach: () => undefined,
       onError: () => undefined
     }
   )
   return Object.assign(post, {
-    letter: (event: Uint8Array, { did, reach }: { did: Did; reach: Profile }) =>
-      post.deliver({
-        to: did,
-        reach,
-        messageId: randomUUID(),
-        payload: encodeCanonical({ v: 1, type: 'order-event', event })
-      })
+    letter: (event: Uint8Array, { did, reach }: { did: Did; reach: Profile }) => {
+      known.set(did, reach)
+      const payload = encodeCanonical({ v: 1, type: 'order-event', event })
+      return post.deliver({ to: did, messageId: randomUUID(), payload })
+    }
   })
 }

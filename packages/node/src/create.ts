@@ -7,9 +7,19 @@ import {
   type Network,
   dialTargetOf,
   peerKeyFromSeed,
-  type Post
+  type Post,
+  type Reachable
 } from '@souk/network'
-import { categories, type Channel, type Did, didFromKey, type Identity, nymFromKey, walletAddress } from '@souk/records'
+import {
+  categories,
+  type Channel,
+  type Did,
+  didFromKey,
+  type Identity,
+  nymFromKey,
+  openRecord,
+  walletAddress
+} from '@souk/records'
 import { createStorage, type Storage } from '@souk/storage'
 import type { CID } from 'multiformats/cid'
 import { type Acquaintances, createAcquaintances } from './acquaintances.ts'
@@ -22,11 +32,13 @@ import { createFeedbacks } from './feedbacks.ts'
 import { followSync, forwardEvents } from './forward.ts'
 import { startHousework } from './housework.ts'
 import { openInstall } from './install.ts'
+import { createLetters } from './letters.ts'
 import { profileLifeMs } from './limits.ts'
 import { createListings } from './listings.ts'
 import { createMail, type Mail } from './mail.ts'
 import type { SoukNode, StatusView } from './node.ts'
 import { createOrders, type OrderDesk } from './orders.ts'
+import { followOwnProfile } from './own-profile.ts'
 import { createPeers } from './peers.ts'
 import { createPictures, uploadOwner } from './pictures.ts'
 import { createProfiles, type ProfileDesk } from './profiles.ts'
@@ -103,6 +115,17 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
   const images = opened.use(lazyImages({ network, storage, directory: install.blocksDirectory }))
   const publisher = createPublisher({ records, network, signer }, { now, market })
 
+  const reachOf = async (did: Did): Promise<Reachable> => {
+    const content = await profiles.contentOf(did)
+    if (content === undefined) throw new NodeError('no-profile', `no profile of ${did} has come yet`)
+    return content
+  }
+  /** Who writes to a prekey that is gone is answered with the profile that names its successor. */
+  const takeProfile = async (bytes: Uint8Array, from: Did): Promise<void> => {
+    const record = openRecord(bytes, { nowMs: now() })
+    if (record.kind !== 'profile' || didFromKey(record.author) !== from) return
+    await records.put(record, { trusted: (author) => acquaintances.has(author) })
+  }
   const post: Post = opened.use(
     await createPost(
       {
@@ -115,7 +138,11 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
       {
         now,
         onError,
-        onMailboxes: () => void profiles.refresh().catch(onError),
+        reachOf: (did) => reachOf(did),
+        profile: async () => (await records.head({ author: signer.publicKey, kind: 'profile', key: '' }))?.bytes,
+        onProfile: (bytes, from) => void takeProfile(bytes, from).catch(onError),
+        onReach: () => void profiles.refresh().catch(onError),
+        onDelivered: (letter) => mail.acknowledged(letter),
         onMessage: (message) => mail.receive(message),
         seen: (message) => mail.wasProcessed(message)
       }
@@ -127,6 +154,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     author: signer.publicKey,
     nextKeyHash: identity.nextKeyHash,
     prekeys: () => post.prekeys({ expiresAtMs: now() + profileLifeMs }),
+    now,
     reach: () => ({
       peer: { id: network.peerId.toString(), addresses: network.addresses().map(String).slice(0, 8) },
       mailboxes: post.mailboxes()
@@ -177,12 +205,9 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
       {
         outbox: storage.outbox,
         inbox: storage.inbox,
-        deliver: async ({ to, ...letter }, options) => {
-          const reach = await profiles.contentOf(to)
-          if (reach === undefined) throw new NodeError('no-profile', `no profile of ${to} has come yet`)
-          return post.deliver({ to, reach, ...letter }, options)
-        },
+        deliver: (letter, options) => post.deliver(letter, options),
         process: (letter, source) => orders.receive(letter, source),
+        onState: (letter) => bus.emit({ type: 'letter', ...letter }),
         onProblem
       },
       { now }
@@ -204,9 +229,9 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
   )
 
   const closing = new AbortController()
-  forwardEvents({ storage, network, bus, mail, onError }, { signal: closing.signal })
+  forwardEvents({ storage, network, bus, mail, profiles, onError }, { signal: closing.signal })
   const sync = followSync(network, (state) => bus.emit({ type: 'sync', state }))
-  if (await profiles.isOutdated({ endsBeforeMs: now() })) await profiles.refresh()
+  await followOwnProfile({ records, profiles, network, onError }, { did: identity.did, now, signal: closing.signal })
   for (const { counterparty } of await orders.list()) acquaintances.add(counterparty)
   mail.start()
   chains.start()
@@ -242,6 +267,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     images: pictures,
     profiles,
     orders,
+    letters: createLetters({ outbox: storage.outbox, inbox: storage.inbox, orders }),
     feedback,
     peers: createPeers(network),
     wallet: createWallet({ chains, orders }, { address: wallet }),

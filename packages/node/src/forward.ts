@@ -4,6 +4,7 @@ import type { Storage, StoredRecord } from '@souk/storage'
 import type { EventBus } from './events.ts'
 import type { Mail } from './mail.ts'
 import type { StatusView } from './node.ts'
+import type { ProfileDesk } from './profiles.ts'
 
 export interface SyncState {
   readonly now: StatusView['sync']
@@ -30,15 +31,16 @@ export function followSync(network: Network, onChange: (state: StatusView['sync'
 
 export interface ForwardingComponents {
   readonly storage: Pick<Storage, 'records' | 'search'>
-  readonly network: Pick<Network, 'on'>
+  readonly network: Pick<Network, 'on' | 'peers'>
   readonly bus: EventBus
-  readonly mail: Pick<Mail, 'hurry'>
+  readonly mail: Pick<Mail, 'hurry' | 'waitedFor'>
+  readonly profiles: Pick<ProfileDesk, 'contentOf'>
   readonly onError: (error: unknown) => void
 }
 
 /** Tells the node's listeners what happens in its store and network, until `signal` ends it and lets them go. */
 export function forwardEvents(
-  { storage, network, bus, mail, onError }: ForwardingComponents,
+  { storage, network, bus, mail, profiles, onError }: ForwardingComponents,
   { signal }: { signal: AbortSignal }
 ): void {
   signal.addEventListener('abort', () => bus.close(), { once: true })
@@ -59,6 +61,15 @@ export function forwardEvents(
     // A profile says where somebody is: what waits for them can go.
     if (record.kind === 'profile' && !gone) mail.hurry(didFromKey(record.author))
   }
+  /** The first peer means that this node is back; any other may be the one that somebody's letters wait for. */
+  const hurryFor = async (peer: string): Promise<void> => {
+    if (network.peers().length <= 1) return mail.hurry()
+    for (const did of mail.waitedFor()) {
+      const content = await profiles.contentOf(did)
+      const isTheirs = content?.peers.some(({ id }) => id === peer) === true
+      if (isTheirs || content?.mailboxes?.some((address) => address.endsWith(`/p2p/${peer}`)) === true) mail.hurry(did)
+    }
+  }
   /** Told when it can be found: whoever looks then sees it. */
   const tellWhenFound = async (stored: readonly StoredRecord[]): Promise<void> => {
     await storage.search.caughtUp(stored.at(-1)?.sequence ?? 0, signal)
@@ -73,7 +84,7 @@ export function forwardEvents(
   })
   network.on('peer-connected', ({ peer }) => {
     bus.emit({ type: 'peer', id: peer.toString(), connected: true })
-    mail.hurry()
+    void hurryFor(peer.toString()).catch(onError)
   })
   network.on('peer-disconnected', ({ peer }) => bus.emit({ type: 'peer', id: peer.toString(), connected: false }))
 }

@@ -35,6 +35,7 @@ export type {
   StatusView,
   Wallet
 } from './node.ts'
+export type { KeptLetterView, Letters, LetterState, OutgoingLetterView } from './letters.ts'
 export type { BuyRequest, OrderAction, Orders, OrderView } from './order.ts'
 export type { ProfileDraft, Profiles, ProfileView } from './profile.ts'
 export { until } from './until.ts'

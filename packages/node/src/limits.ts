@@ -26,9 +26,10 @@ export const outboxRetryMsMax = 10 * minute
 
 /** A relay keeps the letter; only the recipient's own acknowledgement ends it, so it is offered again now and then. */
 export const atRelayRetryMs = 5 * minute
+export const atRelayRetryMsMax = 6 * 60 * minute
 
-/** One attempt to hand over a message: dial, send, durable processing over there, acknowledgement. */
-export const deliveryTimeoutMs = 20_000
+/** One attempt to hand over a message: directly, where the DHT says, and to the recipient's relays. */
+export const deliveryTimeoutMs = 40_000
 
 /** Results a page when the caller names no limit, and the most that it may ask for. */
 export const pageDefault = 50

@@ -2,7 +2,15 @@ import type { Did } from '@souk/records'
 import { decodeCanonical, encodeCanonical } from '@souk/records'
 import type { Inbox, Outbox, OutboxEntry } from '@souk/storage'
 import { NodeError } from './errors.ts'
-import { atRelayRetryMs, deliveryTimeoutMs, letterBytesMax, outboxRetryMs, outboxRetryMsMax } from './limits.ts'
+import {
+  atRelayRetryMs,
+  atRelayRetryMsMax,
+  deliveryTimeoutMs,
+  letterBytesMax,
+  outboxRetryMs,
+  outboxRetryMsMax
+} from './limits.ts'
+import type { LetterState } from './letters.ts'
 
 /** What nodes say to each other in private. */
 export interface Letter {
@@ -28,6 +36,8 @@ export interface MailComponents {
   ) => Promise<'delivered' | 'at-relay'>
   /** Processes a letter durably, marking `inboxId` as processed in the same batch; throws a coded error when it cannot. */
   readonly process: (letter: Letter, source: { from: Did; inboxId: string }) => Promise<void>
+  /** A letter of one's own is at relays now, or has been acknowledged. */
+  readonly onState: (letter: { id: string; to: Did; state: LetterState }) => void
   readonly onProblem: (problem: { code: string; message: string }) => void
 }
 
@@ -36,6 +46,10 @@ export interface Mail extends AsyncDisposable {
   start(): void
   /** Tries at once what waits for somebody: they have just come online. */
   hurry(to?: Did): void
+  /** People to whom something is under way. */
+  waitedFor(): Did[]
+  /** An acknowledgement has come by another way than as the answer to an attempt. */
+  acknowledged(letter: { to: Did; messageId: string }): Promise<void>
   /** Resolves when the letter is safe on disk, whatever it says; only then is it acknowledged. */
   receive(letter: ReceivedLetter): Promise<void>
   wasProcessed(letter: Pick<ReceivedLetter, 'from' | 'messageId'>): Promise<boolean>
@@ -81,8 +95,8 @@ export function createMail(components: MailComponents, init: { now: () => number
         { to: entry.to as Did, messageId: entry.id, payload: entry.bytes },
         { signal }
       )
-      if (outcome === 'delivered') await outbox.delivered([entry.id])
-      else await outbox.reschedule(entry.id, { dueAtMs: init.now() + atRelayRetryMs, state: 'at-relay' })
+      if (outcome === 'delivered') await end(entry)
+      else await restAtRelay(entry)
     } catch (error) {
       if (stopping.signal.aborted) return
       const delayMs = Math.min(outboxRetryMsMax, outboxRetryMs * 2 ** Math.min(entry.attempts, 16))
@@ -94,6 +108,20 @@ export function createMail(components: MailComponents, init: { now: () => number
     }
   }
 
+  const end = async ({ id, to }: { id: string; to: string }): Promise<void> => {
+    const known = outbox.list({ to }).some((header) => header.id === id)
+    await outbox.delivered([id])
+    if (known) components.onState({ id, to: to as Did, state: 'delivered' })
+  }
+
+  /** The longer it has been there, the less often it is offered: what hurries it is the recipient's coming. */
+  const restAtRelay = async ({ id, to, addedAtMs, state }: OutboxEntry): Promise<void> => {
+    const nowMs = init.now()
+    const delayMs = Math.min(atRelayRetryMsMax, Math.max(atRelayRetryMs, (nowMs - addedAtMs) / 2))
+    await outbox.reschedule(id, { dueAtMs: Math.round(nowMs + delayMs), state: 'at-relay' })
+    if (state !== 'at-relay') components.onState({ id, to: to as Did, state: 'at-relay' })
+  }
+
   return {
     start() {
       unsubscribe = outbox.onAdded(wake)
@@ -101,6 +129,11 @@ export function createMail(components: MailComponents, init: { now: () => number
     },
     hurry(to) {
       void hurryAll(outbox.list(to === undefined ? {} : { to }).map(({ id }) => id))
+    },
+    waitedFor: () => [...new Set(outbox.list().map(({ to }) => to as Did))],
+    acknowledged: async ({ to, messageId }) => {
+      await end({ id: messageId, to })
+      wake()
     },
     wasProcessed: (letter) => inbox.wasProcessed(inboxIdOf(letter)),
     async receive(received) {

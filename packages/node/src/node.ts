@@ -1,6 +1,7 @@
 import type { Did, JsonLd } from '@souk/records'
 import type { Feedback } from './feedback.ts'
 import type { ImageView } from './image.ts'
+import type { LetterState, Letters } from './letters.ts'
 import type { ListingDraft, ListingView } from './listing.ts'
 import type { Orders } from './order.ts'
 import type { Profiles } from './profile.ts'
@@ -13,6 +14,7 @@ export interface SoukNode extends AsyncDisposable {
   readonly images: ImageShelf
   readonly profiles: Profiles
   readonly orders: Orders
+  readonly letters: Letters
   readonly feedback: Feedback
   readonly peers: Peers
   readonly wallet: Wallet
@@ -150,6 +152,7 @@ export type NodeEvent =
       readonly gone: boolean
     }
   | { readonly type: 'order'; readonly id: string; readonly phase: string }
+  | { readonly type: 'letter'; readonly id: string; readonly to: Did; readonly state: LetterState }
   | { readonly type: 'feedback'; readonly id: string; readonly subject: Did }
   | { readonly type: 'peer'; readonly id: string; readonly connected: boolean }
   | { readonly type: 'sync'; readonly state: StatusView['sync'] }

@@ -1,4 +1,13 @@
-import { cleanText, type ContentOf, didFromKey, type Did, keyFromDid, nymFromKey, type SoukRecord } from '@souk/records'
+import {
+  cleanText,
+  type ContentOf,
+  didFromKey,
+  type Did,
+  keyFromDid,
+  nymFromKey,
+  sameBytes,
+  type SoukRecord
+} from '@souk/records'
 import type { RecordStore } from '@souk/storage'
 import { profileLifeMs } from './limits.ts'
 import { parseCid } from './image.ts'
@@ -20,9 +29,10 @@ export interface ProfilesComponents {
   readonly author: Uint8Array
   /** SHA-256 of the next public key. */
   readonly nextKeyHash: Uint8Array
-  /** X25519 public keys that open first messages. */
+  /** The X25519 public key that letters to this installation are sealed to. */
   readonly prekeys: () => ProfileContent['prekeys']
   readonly reach: () => Reach
+  readonly now: () => number
 }
 
 /** Profiles, and the keeping true of one's own. */
@@ -31,7 +41,7 @@ export interface ProfileDesk extends Profiles {
   contentOf(did: Did): Promise<ProfileContent | undefined>
   /** Publishes again what one's profile says, with today's addresses: nothing that a person said changes. */
   refresh(): Promise<void>
-  /** True when the published profile names other addresses than this node has, or is about to end. */
+  /** True when the published profile does not say how this node is reached and what it opens, or is about to end. */
   isOutdated(options: { endsBeforeMs: number }): Promise<boolean>
 }
 
@@ -43,15 +53,24 @@ export function createProfiles(components: ProfilesComponents): ProfileDesk {
     return head === undefined || head.content === null ? undefined : head
   }
 
+  /** Of other installations of this identity, as long as they hold. */
+  const otherPrekeys = (published: ProfileContent['prekeys']): ProfileContent['prekeys'] =>
+    published.filter(
+      ({ peer, expiresAt }) => peer !== undefined && peer !== reach().peer.id && expiresAt > components.now()
+    )
+
   const publishContent = async (said: ProfileDraft): Promise<SoukRecord<'profile'>> => {
     const before = (await headOf(author))?.content
-    const { peer, mailboxes } = reach()
-    const others = (before?.peers ?? []).filter(({ id }) => id !== peer.id)
+    const { peer } = reach()
+    // The others are kept true by themselves; one that has not been for a month is given up.
+    const prekeys = otherPrekeys(before?.prekeys ?? [])
+    const others = (before?.peers ?? []).filter(({ id }) => prekeys.some((prekey) => prekey.peer === id))
+    const mailboxes = mailboxesOf({ own: reach().mailboxes, published: before?.mailboxes ?? [], others })
     const content: ProfileContent = {
       name: cleanText(said.name).replace(/\s+/g, ' '),
       next: components.nextKeyHash,
       peers: [{ id: peer.id, addresses: [...peer.addresses] }, ...others].slice(0, peersMax),
-      prekeys: components.prekeys(),
+      prekeys: [...components.prekeys(), ...prekeys].slice(0, peersMax),
       ...(said.about === undefined ? {} : { about: cleanText(said.about) }),
       ...(said.avatar === undefined ? {} : { avatar: parseCid(said.avatar) }),
       ...(said.region === undefined ? {} : { region: said.region }),
@@ -75,12 +94,35 @@ export function createProfiles(components: ProfilesComponents): ProfileDesk {
     async isOutdated({ endsBeforeMs }) {
       const head = await headOf(author)
       if (head?.content == null || head.expiresAtMs < endsBeforeMs) return true
-      const { peer, mailboxes } = reach()
+      const { peer, mailboxes: own } = reach()
       const published = head.content.peers.find(({ id }) => id === peer.id)
-      return !sameList(published?.addresses, peer.addresses) || !sameList(head.content.mailboxes ?? [], mailboxes)
+      const isNamed = components.prekeys().every((prekey) => isNamedIn(head.content?.prekeys ?? [], prekey))
+      const isReached = sameList(published?.addresses, peer.addresses)
+      const others = head.content.peers.filter(({ id }) => id !== peer.id)
+      const mailboxes = mailboxesOf({ own, published: head.content.mailboxes ?? [], others })
+      return !isNamed || !isReached || !sameList(head.content.mailboxes ?? [], mailboxes)
     }
   }
 }
+
+/**
+ * The relays that letters are left at. Several installations collect at the same ones, so none puts its own in place of
+ * those that another has named, unless it knows none of them.
+ */
+function mailboxesOf(known: {
+  own: readonly string[]
+  published: readonly string[]
+  others: readonly unknown[]
+}): readonly string[] {
+  const { own, published, others } = known
+  if (others.length === 0) return own.slice(0, mailboxesMax)
+  const isShared = published.some((address) => own.includes(address))
+  const all = isShared ? [...published, ...own] : [...own, ...published]
+  return [...new Set(all)].slice(0, mailboxesMax)
+}
+
+/** Two make the loss of one harmless, three cost a third copy of each letter. */
+const mailboxesMax = 3
 
 /** A person's installations in one profile; the bound of the record. */
 const peersMax = 8
@@ -100,6 +142,10 @@ function profileView(record: SoukRecord<'profile'>): ProfileView {
     createdAtMs: record.createdAtMs,
     expiresAtMs: record.expiresAtMs
   }
+}
+
+function isNamedIn(published: ProfileContent['prekeys'], { key, peer }: ProfileContent['prekeys'][number]): boolean {
+  return published.some((prekey) => prekey.peer === peer && sameBytes(prekey.key, key))
 }
 
 function sameList(a: readonly string[] | undefined, b: readonly string[]): boolean {

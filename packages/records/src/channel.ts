@@ -1,7 +1,7 @@
 import type { RecordKind } from './kinds.ts'
 
 /** Where records of one sort are gossiped and synchronised: a node carries only the channels that it wants. */
-export type Channel = 'people' | 'feedback' | `listings/${string}`
+export type Channel = 'people' | 'feedback' | 'presence' | `listings/${string}`
 
 /**
  * The channel of a record. It follows from kind and key alone, so that a tombstone, which has no content, goes the
@@ -13,6 +13,9 @@ export function channelOf(kind: RecordKind, key: string): Channel {
       return 'people'
     case 'feedback':
       return 'feedback'
+    // A channel that nobody carries: presence is looked up in the DHT.
+    case 'presence':
+      return 'presence'
     case 'listing':
       return `listings/${key.slice(0, key.indexOf('.'))}`
   }

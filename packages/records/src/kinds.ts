@@ -2,12 +2,18 @@ import type * as z from 'zod'
 import { RecordError } from './errors.ts'
 import { checkFeedback, feedbackContent, requireReceipt } from './kinds/feedback.ts'
 import { checkListing, listingContent } from './kinds/listing.ts'
+import { presenceContent } from './kinds/presence.ts'
 import { profileContent } from './kinds/profile.ts'
 import { kindLimits } from './limits.ts'
 import type { Verify } from './signature.ts'
 
 /** What each kind of record says. */
-const contents = { profile: profileContent, listing: listingContent, feedback: feedbackContent }
+const contents = {
+  profile: profileContent,
+  listing: listingContent,
+  feedback: feedbackContent,
+  presence: presenceContent
+}
 
 /** A kind of record that this version knows. */
 export type RecordKind = keyof typeof contents
@@ -41,8 +47,8 @@ export function checkContent(fields: CheckedFields, options: { verify?: Verify }
     throw new RecordError('not-deletable', `a ${fields.kind} is never changed or deleted: it has content and seq 0`)
   }
   if (fields.kind === 'listing') checkListing(fields)
-  if (fields.kind === 'profile' && fields.key !== '') {
-    throw new RecordError('bad-content', 'the key of a profile is empty')
+  if ((fields.kind === 'profile' || fields.kind === 'presence') && fields.key !== '') {
+    throw new RecordError('bad-content', `the key of a ${fields.kind} is empty`)
   }
   if (fields.content === null) return
   if (fields.kind === 'feedback') requireReceipt(fields.content)

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import { createFeedbackDirectory, createPost, type Post, type PostedLetter } from '@souk/network'
+import { createFeedbackDirectory, createPost, type Post, type PostedLetter, type Reachable } from '@souk/network'
 import { didFromKey } from '@souk/records'
 import { describe, expect, it } from 'vitest'
 import { createFolder, newSigner, sealFeedback, startNode, startRelay, type TestNode, until } from './world.ts'
@@ -82,17 +82,19 @@ describe('mailbox', () => {
   it('keeps a letter for somebody who is away, over a restart of the relay too', async () => {
     await using folder = await createFolder()
     const [ana, bo] = [createPerson(), createPerson()]
-    const letter: Omit<PostedLetter, 'reach'> = {
+    const letter: PostedLetter = {
       to: didFromKey(bo.signer.publicKey),
       messageId: 'm-1',
       payload: new TextEncoder().encode('Is it still there?')
     }
+    await using home = await createFolder()
+    const install = { directory: home.path, seed: new Uint8Array(32).fill(7) }
     const before = await startRelay({ directory: folder.path })
     const [address = ''] = before.addresses()
     const port = Number(/tcp\/(\d+)/.exec(address)?.[1])
-    let reach: PostedLetter['reach']
+    let reach: Reachable
     {
-      await using node = await startNode({ bootstrap: [address] })
+      await using node = await startNode({ bootstrap: [address], install })
       await using post = await bo.postAt(node)
       await until(() => post.mailboxes().length > 0)
       reach = {
@@ -103,15 +105,15 @@ describe('mailbox', () => {
     }
     {
       await using node = await startNode({ bootstrap: [address] })
-      await using post = await ana.postAt(node)
-      expect(await post.deliver({ ...letter, reach })).toBe('at-relay')
+      await using post = await ana.postAt(node, reach)
+      expect(await post.deliver(letter)).toBe('at-relay')
       expect(before.status()).toMatchObject({ mailboxEnvelopes: 1 })
     }
     await before.drain()
 
     await using after = await startRelay({ directory: folder.path, listen: [`/ip4/127.0.0.1/tcp/${port}`] })
     expect(after.status().mailboxEnvelopes).toBe(1)
-    await using node = await startNode({ bootstrap: after.addresses() })
+    await using node = await startNode({ bootstrap: after.addresses(), install })
     await using _post = await bo.postAt(node)
     await until(() => bo.received.length === 1)
     expect(new TextDecoder().decode(bo.received[0])).toBe('Is it still there?')
@@ -144,7 +146,8 @@ describe('located sets', () => {
 interface Person {
   readonly signer: ReturnType<typeof newSigner>
   readonly received: Uint8Array[]
-  postAt(node: TestNode): Promise<Post>
+  /** @param reach - What is known of everybody else. */
+  postAt(node: TestNode, reach?: Reachable): Promise<Post>
 }
 
 function createPerson(): Person {
@@ -154,13 +157,14 @@ function createPerson(): Person {
   return {
     signer,
     received,
-    postAt: ({ network: { libp2p, guard }, storage }) =>
+    postAt: ({ network: { libp2p, guard }, storage }, reach) =>
       createPost(
         { libp2p, guard, signer, messageKey, store: storage.sublevel('post', { values: 'bytes' }) },
         {
           now: Date.now,
           onMessage: async ({ payload }) => void received.push(payload),
-          onMailboxes: () => {},
+          reachOf: async () => reach ?? Promise.reject(new Error('no profile')),
+          onReach: () => {},
           onError: () => {}
         }
       )

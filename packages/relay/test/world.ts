@@ -36,20 +36,28 @@ export interface TestNode extends AsyncDisposable {
   readonly storage: Storage
 }
 
+/** What a node finds when it is started again. */
+export interface Install {
+  readonly directory: string
+  /** 32 bytes: who it is among peers. */
+  readonly seed: Uint8Array
+}
+
 /** A node that carries the cameras and the people of `main`, and knows whom it is told. */
-export async function startNode(init: Partial<NetworkInit> = {}): Promise<TestNode> {
+export async function startNode(init: Partial<NetworkInit> & { install?: Install } = {}): Promise<TestNode> {
   await using stack = new AsyncDisposableStack()
-  const folder = stack.use(await createFolder())
-  const storage = stack.use(await createStorage({ directory: folder.path, now: Date.now, search: 'off' }))
+  const { install, ...rest } = init
+  const directory = install?.directory ?? stack.use(await createFolder()).path
+  const storage = stack.use(await createStorage({ directory, now: Date.now, search: 'off' }))
   const network = stack.use(
     await createNetwork(
       {
         datastore: storage.datastore('libp2p'),
-        privateKey: await peerKeyFromSeed(new Uint8Array(randomBytes(32))),
+        privateKey: await peerKeyFromSeed(install?.seed ?? new Uint8Array(randomBytes(32))),
         records: storage.records,
         sync: storage.sync
       },
-      { role: 'node', listen: ['/ip4/127.0.0.1/tcp/0'], carry: { main: ['people', 'listings/el'] }, ...init }
+      { role: 'node', listen: ['/ip4/127.0.0.1/tcp/0'], carry: { main: ['people', 'listings/el'] }, ...rest }
     )
   )
   const owned = stack.move()

@@ -9,8 +9,12 @@ export interface Contacts {
   signerFor(did: Did): Promise<Signer | undefined>
   /** Identity (32 bytes) of the one who shares this envelope key with us; undefined for a stranger's. */
   ownerOf(by: Uint8Array): Promise<Uint8Array | undefined>
-  /** Lets them in from now on. Called when a message of theirs has been processed. */
-  learn(did: Did, replyKey: Uint8Array): Promise<void>
+  /**
+   * Lets them in from now on. Called when a message of theirs has been processed.
+   *
+   * @returns True when they were not let in before: mailboxes have to hear of it.
+   */
+  learn(did: Did, replyKey: Uint8Array): Promise<boolean>
   /** Shuts them out: their next message needs work again. */
   forget(did: Did): Promise<void>
   /** All keys that are let in: what a mailbox has to know. */
@@ -45,12 +49,13 @@ export function createContacts(
     ownerOf: (by) => store.get(`k/${bytesToHex(by)}`),
     async learn(did, replyKey) {
       const key = bytesToHex(signerOf(did, replyKey).publicKey)
-      if ((await store.get(`k/${key}`)) !== undefined) return
+      if ((await store.get(`k/${key}`)) !== undefined) return false
       await forget(did)
       await store.batch([
         { type: 'put', key: `c/${did}`, value: replyKey },
         { type: 'put', key: `k/${key}`, value: keyFromDid(did) }
       ])
+      return true
     },
     async keys() {
       const all: Uint8Array[] = []

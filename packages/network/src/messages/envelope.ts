@@ -48,25 +48,48 @@ export function writeFirstEnvelope(init: { to: Uint8Array; box: Uint8Array; bits
   return signEnvelope({ ...plain, pow: { bits, nonce } }, by)
 }
 
+/** An envelope whose form and work hold, and whose signature nobody has looked at. */
+export interface UncheckedEnvelope extends Omit<Envelope, 'digest' | 'bytes'> {
+  /**
+   * Verifies the signature: a hundred times the cost of all before.
+   *
+   * @throws {@link ProtocolError} `bad-signature`.
+   */
+  check(): Envelope
+}
+
 /**
- * Reads an envelope; its signature and its work hold. Whether its key is one to let in is the reader's question.
+ * Reads an envelope as far as hashes go, so that its reader can turn it away before anything is verified or decrypted.
  *
- * @throws {@link ProtocolError} `too-large`, `malformed`, `bad-version`, `work-missing` (claimed, not done) or
- * `bad-signature`.
+ * @throws {@link ProtocolError} `too-large`, `malformed`, `bad-version` or `work-missing` (claimed, not done).
  */
-export function openEnvelope(bytes: Uint8Array): Envelope {
+export function readEnvelope(bytes: Uint8Array): UncheckedEnvelope {
   const { sig, ...fields } = decodeMap(bytes, envelopeBytesMax)
   const { v, to, by, box, pow, ...rest } = fields
   if (v !== 1) throw new ProtocolError('bad-version', 'version 1 is the only one known')
   expectShape(Object.keys(rest).length === 0, 'an envelope has no other fields')
   expectShape(isBytes(to, 32) && isBytes(by, 32) && isBytes(sig, 64), 'keys are 32 bytes, signatures 64')
   expectShape(box instanceof Uint8Array && box.length <= boxBytesMax, '`box` is bytes')
-  const workBits = checkWork(pow, { v, to, by, box })
-  if (!verifySignature({ signature: sig, message: signedBytes(fields), publicKey: by })) {
-    throw new ProtocolError('bad-signature', 'the key named by the envelope did not sign it')
+  const known = { to, by, box: new Uint8Array(box), workBits: checkWork(pow, { v, to, by, box }) }
+  return {
+    ...known,
+    check() {
+      if (!verifySignature({ signature: sig, message: signedBytes(fields), publicKey: by })) {
+        throw new ProtocolError('bad-signature', 'the key named by the envelope did not sign it')
+      }
+      const own = new Uint8Array(bytes)
+      return { ...known, digest: sha256(own), bytes: own }
+    }
   }
-  const own = new Uint8Array(bytes)
-  return { to, by, box: new Uint8Array(box), workBits, digest: sha256(own), bytes: own }
+}
+
+/**
+ * Reads an envelope; its signature and its work hold. Whether its key is one to let in is the reader's question.
+ *
+ * @throws {@link ProtocolError} as {@link readEnvelope}, or `bad-signature`.
+ */
+export function openEnvelope(bytes: Uint8Array): Envelope {
+  return readEnvelope(bytes).check()
 }
 
 /**

@@ -1,3 +1,4 @@
+import { kindLimits } from '@souk/records'
 import type { ExchangeLimits } from '../exchange.ts'
 
 /** Every bound of private messages, with its reason. */
@@ -13,8 +14,8 @@ export const payloadBytesMax = 64_000
 export const paddedBytesMin = 256
 export const paddedBytesMax: number = 64 * 1024
 
-/** Version, hint, ephemeral key before the ciphertext, and the 16-byte tag of Poly1305 in it. */
-export const boxHeadBytes: number = 1 + 8 + 32
+/** Version, hint, ephemeral key and MAC before the ciphertext, and the 16-byte tag of Poly1305 in it. */
+export const boxHeadBytes: number = 1 + 8 + 32 + 32
 export const tagBytes = 16
 export const boxBytesMax: number = boxHeadBytes + paddedBytesMax + tagBytes
 
@@ -24,16 +25,22 @@ export const envelopeBytesMax: number = boxBytesMax + 512
 /** Characters of a message id: room for an identity and a hash in one. */
 export const messageIdCharsMax = 128
 
+/** Letters that one letter acknowledges: what a fortnight away brings of one sender takes a few. */
+export const acksMax = 64
+
+/** Head, prekey, key and letter of one box, with the names of the fields. */
+export const exhibitBytesMax: number = boxHeadBytes + paddedBytesMax + 256
+
 /** Work for a first contact: about 0.1 s for the one who writes, one hash for the one who is written to. */
 export const firstContactBits = 16
 
 /** More is not asked, and not believed to be meant. */
 export const workBitsMax = 32
 
-/** `/souk/message/1`: the time includes that the receiver writes to disk. */
+/** `/souk/message/1`: the time includes that the receiver writes to disk; a refusal may bring a profile. */
 export const messageLimits: ExchangeLimits = {
   questionBytesMax: envelopeBytesMax,
-  answerBytesMax: 256,
+  answerBytesMax: kindLimits.profile.bytesMax + 256,
   timeoutMs: 20 * second,
   streamsPerConnectionMax: 8,
   concurrencyMax: 32
@@ -113,6 +120,39 @@ export const mailboxLimits = {
 
 /** The bounds of one mailbox server; see {@link mailboxLimits} for the defaults. */
 export type MailboxLimits = Readonly<typeof mailboxLimits>
+
+/** How often a new prekey takes over: what a thief of this installation's keys can read goes back so far, and 15 days. */
+export const prekeyEveryMs: number = 7 * day
+
+/** How long a prekey is held after its last day in the profile: what relays keep is at most so old. */
+export const prekeyHeldMs: number = mailboxLimits.lifeMs
+
+/** Prekeys held at once: one in use and one a week for {@link prekeyHeldMs}, with room for a clock that jumped. */
+export const prekeysHeldMax = 8
+
+/** Proofs that one copy answers to: it is sealed anew when the prekey changes, once a week in 15 days. */
+export const proofsPerCopyMax = 8
+
+/** One try to reach an installation directly. A relay is next, and must have its share of the whole attempt. */
+export const directTimeoutMs: number = 10 * second
+
+/** One attempt of its own to bring something: directly, where the DHT says, and to the relays. */
+export const attemptMs: number = 40 * second
+
+/** Relays that are asked for letters: one's own, and those that another installation has put into the profile. */
+export const relaysVisitedMax = 8
+
+/** How often a relay is asked for letters while it is connected; it is asked at once when it connects. */
+export const collectEveryMs: number = 5 * minute
+
+/** How often prekeys are looked at, and copies for a second device are offered again. */
+export const tendEveryMs: number = 15 * minute
+
+/** Envelopes that could not be opened and are not fetched again from a relay; forgotten with a restart. */
+export const unopenableMax = 2000
+
+/** A copy for a device that has not acknowledged it is given up after this: relays have dropped it by then. */
+export const copyLifeMs: number = mailboxLimits.lifeMs
 
 /** Relays that keep letters for one identity: two make the loss of one harmless, three cost a third copy of each. */
 export const mailboxesMax = 3

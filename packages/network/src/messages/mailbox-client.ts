@@ -41,11 +41,13 @@ export interface MailboxClient {
   /**
    * Brings all that waits for this identity, in the order of arrival. An envelope is deleted at the server when
    * `process` has resolved, and left there when it rejects.
+   *
+   * @param options.skip - True for the digest of an envelope that is not to be fetched.
    */
   collect(
     server: MailboxServer,
-    process: (envelope: Uint8Array) => Promise<void>,
-    options?: AbortOptions
+    process: (envelope: Uint8Array) => Promise<unknown>,
+    options?: AbortOptions & { readonly skip?: (digest: Uint8Array) => boolean }
   ): Promise<Collected>
   /** Makes a mailbox at the server where there is none, and tells it who may write there without work. */
   admit(server: MailboxServer, keys: readonly Uint8Array[], options?: AbortOptions): Promise<void>
@@ -102,9 +104,9 @@ export function createMailboxClient(components: { libp2p: ExchangeHost }, init: 
       const code = Array.from(refusals).find((each) => each === outcome.code) ?? 'refused'
       throw new ProtocolError(code, `the mailbox refused the envelope: ${code}`)
     },
-    async collect(server, process, options = {}) {
+    async collect(server, process, { skip = () => false, ...options } = {}) {
       await open(server, options)
-      let waiting = await list(server, options)
+      let waiting = (await list(server, options)).filter((digest) => !skip(digest))
       const counts = { processed: 0, failed: 0 }
       while (waiting.length > 0) {
         const taken = await take(server, waiting.slice(0, envelopesPerTake), options)
@@ -150,7 +152,7 @@ const refusals = new Set<ProtocolErrorCode>([
 /** One after the other, in order of arrival. @returns The digests of those that were processed. */
 async function settle(
   taken: readonly Taken[],
-  process: (envelope: Uint8Array) => Promise<void>
+  process: (envelope: Uint8Array) => Promise<unknown>
 ): Promise<Uint8Array[]> {
   const processed: Uint8Array[] = []
   for (const { envelope, digest } of taken) {

@@ -17,7 +17,8 @@ import {
 } from '../exchange.ts'
 import { ProtocolError, type ProtocolErrorCode } from '../protocol-error.ts'
 import type { Contacts } from './contacts.ts'
-import { openEnvelope, writeEnvelope, writeFirstEnvelope } from './envelope.ts'
+import { readEnvelope, writeEnvelope, writeFirstEnvelope } from './envelope.ts'
+import { writeExhibit } from './exhibit.ts'
 import { firstContactBits, messageLimits } from './limits.ts'
 import { seal, type Unsealed, unseal } from './seal.ts'
 
@@ -31,16 +32,20 @@ export interface ReceivedMessage {
   readonly payload: Uint8Array
   /** By the sender's clock. */
   readonly sentAtMs: number
+  /** Shows this one letter to an arbitrator: see {@link writeExhibit}. Made when it is asked for. */
+  exhibit(): Uint8Array
 }
 
 /** Whom a message goes to, and what it says. */
 export interface OutgoingMessage {
   readonly to: Did
-  /** X25519, chosen from the recipient's profile: see `choosePrekey`. */
+  /** X25519, of the installation that is to read it: see `devicesOf`. */
   readonly prekey: Uint8Array
   /** The same for every attempt. 1 to 128 visible ASCII characters. */
   readonly messageId: string
   readonly payload: Uint8Array
+  /** Proofs of letters that were processed; then the payload is empty. */
+  readonly acks?: readonly Uint8Array[]
 }
 
 /** A message ready for any way of delivery. */
@@ -50,12 +55,19 @@ export interface PreparedMessage {
   readonly proof: Uint8Array
 }
 
+/** A letter that has been processed, now or earlier. */
+export interface Accepted {
+  readonly from: Did
+  /** What acknowledges it; undefined for a letter that only acknowledges others. */
+  readonly proof: Uint8Array | undefined
+}
+
 /** The keys of the identity that writes and is written to. */
 export interface MessageKeys {
   readonly signer: Signer
-  /** X25519 secret that never changes, 32 bytes. */
+  /** X25519 secret that never changes, 32 bytes: it makes the keys of conversations, and opens nothing. */
   readonly messageKey: Uint8Array
-  /** X25519 secrets of the prekeys in the profile and of earlier ones still held. */
+  /** X25519 secrets of the prekey in the profile and of earlier ones still held. */
   prekeySecrets(): Promise<readonly Uint8Array[]>
 }
 
@@ -72,6 +84,14 @@ export interface MessagesInit {
   readonly onMessage: (message: ReceivedMessage, options: { signal: AbortSignal }) => Promise<void>
   /** True for a message processed before: it is acknowledged again, and not processed. */
   readonly seen?: (message: { from: Did; messageId: string }) => Promise<boolean>
+  /** Proofs that somebody acknowledges. @returns True when one was waited for: a stranger's word changes nothing. */
+  readonly onAcks?: (from: Did, proofs: readonly Uint8Array[]) => Promise<boolean>
+  /** Somebody writes without work from now on: mailboxes have to hear of it. */
+  readonly onContact?: () => void
+  /** This identity's newest signed profile, for who writes to a prekey that is gone. */
+  readonly profile?: () => Promise<Uint8Array | undefined>
+  /** What a recipient says is its profile, unchecked: the prekey that was used is gone there. */
+  readonly onProfile?: (record: Uint8Array, from: Did) => void
   readonly now?: () => number
   /** Work that strangers must have done. */
   readonly workBits?: number
@@ -79,24 +99,27 @@ export interface MessagesInit {
 
 export interface Messages extends AsyncDisposable {
   /**
-   * Delivers to the first of `peers` that acknowledges.
+   * Delivers to the first of `peers` that acknowledges. Who has forgotten us is introduced to us again, with work.
    *
    * @param peers - In the order in which they are tried; relayed addresses too.
    * @throws {@link ProtocolError} of the last attempt: `unreachable`, `timed-out`, `not-processed`, `unknown-prekey`
-   * (fetch the profile again), `bad-proof` …
+   * (the newer profile has gone to `onProfile`), `bad-proof` …
    */
-  send(
-    message: OutgoingMessage & { readonly peers: readonly (PeerId | Multiaddr | Multiaddr[])[] },
+  deliver(
+    message: PreparedMessage,
+    peers: readonly (PeerId | Multiaddr | Multiaddr[])[],
     options?: AbortOptions
   ): Promise<void>
-  /** Seals without sending: for mailboxes. */
+  /** Seals without sending. */
   prepare(message: OutgoingMessage): Promise<PreparedMessage>
+  /** The same box for somebody who does not know us (any more): with work in place of the conversation's key. */
+  introduce(message: PreparedMessage): PreparedMessage
   /**
    * Processes an envelope that came by another way, such as a mailbox. May be deleted there when this resolves.
    *
    * @throws {@link ProtocolError} with the code of what is wrong with it; `not-processed` is worth another try.
    */
-  accept(envelope: Uint8Array, options?: AbortOptions): Promise<void>
+  accept(envelope: Uint8Array, options?: AbortOptions): Promise<Accepted>
 }
 
 export async function createMessages(components: MessagesComponents, init: MessagesInit): Promise<Messages> {
@@ -105,23 +128,32 @@ export async function createMessages(components: MessagesComponents, init: Messa
   const workBits = init.workBits ?? firstContactBits
   const inHand = new Map<string, Promise<void>>()
 
-  /** @returns The proof that acknowledges. */
-  async function receive(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    const envelope = openEnvelope(bytes)
-    if (!sameBytes(envelope.to, keys.signer.publicKey)) {
+  /** Whom it is for and whether it may come in are asked first, then who signed; only then is anything decrypted. */
+  async function receive(bytes: Uint8Array, signal: AbortSignal): Promise<Unsealed> {
+    const unchecked = readEnvelope(bytes)
+    if (!sameBytes(unchecked.to, keys.signer.publicKey)) {
       throw new ProtocolError('wrong-recipient', 'the envelope is for another identity')
     }
-    const owner = await contacts.ownerOf(envelope.by)
-    if (owner === undefined && envelope.workBits < workBits) {
+    const owner = await contacts.ownerOf(unchecked.by)
+    if (owner === undefined && unchecked.workBits < workBits) {
       throw new ProtocolError('work-missing', `a first contact needs ${workBits} bits of work`)
     }
-    const secrets = [...(await keys.prekeySecrets()), keys.messageKey]
-    const letter = unseal(envelope.box, { recipient: keys.signer.publicKey, secrets })
+    const { box } = unchecked.check()
+    const letter = unseal(box, { recipient: keys.signer.publicKey, secrets: await keys.prekeySecrets() })
     if (owner !== undefined && !sameBytes(owner, letter.from)) {
       throw new ProtocolError('bad-signature', 'the key of one conversation signed the envelope of another')
     }
-    await processOnce(letter, signal)
-    return letter.proof
+    await (letter.acks === undefined ? processOnce(letter, signal) : takeAcks(letter, letter.acks))
+    return letter
+  }
+
+  async function takeAcks({ from, replyKey }: Unsealed, acks: readonly Uint8Array[]): Promise<void> {
+    const did = didFromKey(from)
+    if (await init.onAcks?.(did, acks)) await learn(did, replyKey)
+  }
+
+  async function learn(did: Did, replyKey: Uint8Array): Promise<void> {
+    if (await contacts.learn(did, replyKey)) init.onContact?.()
   }
 
   /** Two deliveries of one message at the same time are one. */
@@ -137,10 +169,11 @@ export async function createMessages(components: MessagesComponents, init: Messa
   async function processLetter(letter: Unsealed, signal: AbortSignal): Promise<void> {
     const { messageId, payload, sentAtMs } = letter
     const from = didFromKey(letter.from)
+    const exhibit = (): Uint8Array => writeExhibit(letter.opening, keys.signer.publicKey)
     try {
       if (await init.seen?.({ from, messageId })) return
-      await init.onMessage({ from, messageId, payload, sentAtMs }, { signal })
-      await contacts.learn(from, letter.replyKey)
+      await init.onMessage({ from, messageId, payload, sentAtMs, exhibit }, { signal })
+      await learn(from, letter.replyKey)
     } catch (cause) {
       throw new ProtocolError('not-processed', `message ${messageId} could not be processed`, { cause })
     }
@@ -148,16 +181,19 @@ export async function createMessages(components: MessagesComponents, init: Messa
 
   async function answer(question: Uint8Array, { signal }: { signal: AbortSignal }): Promise<Uint8Array> {
     try {
-      return encodeCanonical({ v: 1, status: 'processed', proof: await receive(question, signal) })
+      return encodeCanonical({ v: 1, status: 'processed', proof: (await receive(question, signal)).proof })
     } catch (error) {
-      if (error instanceof ProtocolError && refusals.has(error.code)) {
-        return encodeCanonical({ v: 1, status: 'refused', code: error.code })
-      }
+      if (error instanceof ProtocolError && refusals.has(error.code)) return refusal(error.code)
       throw error
     }
   }
 
-  async function prepare(message: OutgoingMessage, options: { stranger?: boolean } = {}): Promise<PreparedMessage> {
+  async function refusal(code: ProtocolErrorCode): Promise<Uint8Array> {
+    const profile = code === 'unknown-prekey' ? await init.profile?.() : undefined
+    return encodeCanonical({ v: 1, status: 'refused', code, ...(profile && { profile }) })
+  }
+
+  async function prepare(message: OutgoingMessage): Promise<PreparedMessage> {
     const to = keyFromDid(message.to)
     const { box, proof } = seal({
       ...message,
@@ -166,8 +202,13 @@ export async function createMessages(components: MessagesComponents, init: Messa
       replyKey: x25519.getPublicKey(keys.messageKey),
       sentAtMs: now()
     })
-    const by = options.stranger ? undefined : await contacts.signerFor(message.to)
+    const by = await contacts.signerFor(message.to)
     return { envelope: by ? writeEnvelope({ to, box, by }) : writeFirstEnvelope({ to, box, bits: workBits }), proof }
+  }
+
+  function introduce({ envelope, proof }: PreparedMessage): PreparedMessage {
+    const { to, box } = readEnvelope(envelope)
+    return { envelope: writeFirstEnvelope({ to, box, bits: workBits }), proof }
   }
 
   async function sendTo(
@@ -176,8 +217,14 @@ export async function createMessages(components: MessagesComponents, init: Messa
     options: AbortOptions
   ): Promise<void> {
     const exchange = { protocol: messageProtocol, limits: messageLimits }
-    const ack = decodeAcknowledgement(await askExchange(libp2p, target, envelope, exchange, options))
-    if (!sameBytes(ack, proof)) throw new ProtocolError('bad-proof', 'acknowledged by somebody who cannot have read it')
+    const answered = decodeAnswer(await askExchange(libp2p, target, envelope, exchange, options))
+    if (answered.status === 'refused') {
+      if (answered.profile !== undefined) init.onProfile?.(answered.profile, didFromKey(readEnvelope(envelope).to))
+      throw new ProtocolError(answered.code, `the recipient refused the message: ${answered.code}`)
+    }
+    if (!sameBytes(answered.proof, proof)) {
+      throw new ProtocolError('bad-proof', 'acknowledged by somebody who cannot have read it')
+    }
   }
 
   async function sendAny(
@@ -204,18 +251,20 @@ export async function createMessages(components: MessagesComponents, init: Messa
   )
 
   return {
-    prepare: (message) => prepare(message),
-    async send({ peers, ...message }, options = {}) {
+    prepare,
+    introduce,
+    async deliver(message, peers, options = {}) {
       try {
-        await sendAny(peers, await prepare(message), options)
+        await sendAny(peers, message, options)
       } catch (error) {
         // They have forgotten us, or have restored from a phrase alone: introduce ourselves again.
         if (!(error instanceof ProtocolError) || error.code !== 'work-missing') throw error
-        await sendAny(peers, await prepare(message, { stranger: true }), options)
+        await sendAny(peers, introduce(message), options)
       }
     },
     async accept(envelope, options = {}) {
-      await receive(envelope, options.signal ?? new AbortController().signal)
+      const { from, proof, acks } = await receive(envelope, options.signal ?? new AbortController().signal)
+      return { from: didFromKey(from), proof: acks === undefined ? proof : undefined }
     },
     async [Symbol.asyncDispose]() {
       await stopServing()
@@ -227,17 +276,19 @@ export async function createMessages(components: MessagesComponents, init: Messa
 /** What may happen between honest peers, and is answered; all else resets the stream. */
 const refusals = new Set<ProtocolErrorCode>(['wrong-recipient', 'work-missing', 'unknown-prekey', 'not-processed'])
 
-/**
- * @returns The proof.
- * @throws {@link ProtocolError} the refusal's code, `refused` for one that is not known, or `malformed`.
- */
-function decodeAcknowledgement(bytes: Uint8Array): Uint8Array {
-  const { v, status, code, proof } = decodeMap(bytes, messageLimits.answerBytesMax)
+type Answer =
+  | { readonly status: 'processed'; readonly proof: Uint8Array }
+  | { readonly status: 'refused'; readonly code: ProtocolErrorCode; readonly profile: Uint8Array | undefined }
+
+/** @throws {@link ProtocolError} `malformed`. A code that is not known counts as `refused`. */
+function decodeAnswer(bytes: Uint8Array): Answer {
+  const { v, status, code, proof, profile } = decodeMap(bytes, messageLimits.answerBytesMax)
   expectShape(v === 1, 'version 1 is the only one known')
   if (status === 'refused') {
+    expectShape(profile === undefined || profile instanceof Uint8Array, '`profile` is bytes')
     const known = Array.from(refusals).find((each) => each === code) ?? 'refused'
-    throw new ProtocolError(known, `the recipient refused the message: ${known}`)
+    return { status, code: known, profile: profile && new Uint8Array(profile) }
   }
   expectShape(status === 'processed' && proof instanceof Uint8Array && proof.length === 32, 'an answer has a proof')
-  return proof
+  return { status, proof }
 }

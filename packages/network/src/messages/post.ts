@@ -1,46 +1,49 @@
 /**
  * The post of one identity: takes letters to people by the ways that their profile names, directly where they are
  * online and by their relays where they are not, and collects what relays keep for this identity.
+ *
+ * Every installation of the recipient gets a copy of its own. A letter counts as delivered when one of them has
+ * acknowledged it, by answering or by a letter that says so; the copies for the others follow by themselves.
  */
-import type { AbortOptions, Libp2p, PeerId } from '@libp2p/interface'
-import { peerIdFromString } from '@libp2p/peer-id'
-import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
-import { x25519 } from '@noble/curves/ed25519.js'
-import type { ContentOf, Did, Signer } from '@souk/records'
+import type { AbortOptions, Libp2p } from '@libp2p/interface'
+import { type Did, didFromKey, type Signer } from '@souk/records'
 import type { ExchangeHost, Guard } from '../exchange.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import type { KeyValueStore } from '../store.ts'
+import { type Collector, createCollector } from './collector.ts'
 import { createContacts } from './contacts.ts'
-import { mailboxesMax } from './limits.ts'
-import { createMailboxClient, type MailboxServer } from './mailbox-client.ts'
-import { mailboxProtocol } from './mailbox-wire.ts'
-import { createMessages, type MessagesInit } from './messages.ts'
-import { choosePrekey } from './seal.ts'
-
-/** What a profile says about how somebody is reached. */
-export type Reachable = Pick<ContentOf<'profile'>, 'peers' | 'mailboxes' | 'prekeys'>
+import { type Copy, createCopies, type LetterName } from './copies.ts'
+import { type CourierInit, createCourier, type Delivery } from './courier.ts'
+import { devicesOf, type Reachable, serversOf } from './devices.ts'
+import { acksMax, attemptMs, copyLifeMs, tendEveryMs } from './limits.ts'
+import { createMailboxClient } from './mailbox-client.ts'
+import { createMessages, messageProtocol, type MessagesInit } from './messages.ts'
+import { createPrekeys } from './prekeys.ts'
+import { isSealedTo } from './seal.ts'
 
 /** A letter to somebody. */
-export interface PostedLetter {
-  readonly to: Did
-  readonly reach: Reachable
-  /** The same for every attempt. */
-  readonly messageId: string
+export interface PostedLetter extends LetterName {
   readonly payload: Uint8Array
 }
 
 export interface Post extends AsyncDisposable {
   /**
-   * Resolves `delivered` when the recipient has acknowledged, `at-relay` when relays of theirs keep the letter; then it
-   * is to be offered again later, until it is acknowledged.
+   * Resolves `delivered` when an installation of the recipient has acknowledged, `at-relay` when relays of theirs keep
+   * the letter: then `onDelivered` says when it has arrived, and until it does the letter is to be offered again now
+   * and then.
    *
-   * @throws {@link ProtocolError} of the last attempt.
+   * @throws {@link ProtocolError} of the last attempt, or what `reachOf` throws.
    */
-  deliver(letter: PostedLetter, options?: AbortOptions): Promise<'delivered' | 'at-relay'>
+  deliver(letter: PostedLetter, options?: AbortOptions): Promise<Delivery>
   /** Addresses of the relays that keep letters for this identity, for its profile. */
   mailboxes(): string[]
-  /** X25519 public keys that letters may be sealed to, for its profile. */
+  /** The X25519 public key that letters to this installation are sealed to, for the profile. */
   prekeys(options: { expiresAtMs: number }): Reachable['prekeys']
+  /**
+   * Renews the prekey when it is a week old, and offers again what other installations have not acknowledged. Happens
+   * by itself every quarter of an hour.
+   */
+  tend(): Promise<void>
 }
 
 export interface PostComponents {
@@ -53,111 +56,145 @@ export interface PostComponents {
   readonly store: KeyValueStore
 }
 
-export interface PostInit extends Pick<MessagesInit, 'onMessage' | 'seen' | 'workBits'> {
-  readonly now: () => number
-  /** Told when a relay begins or ceases to keep letters for this identity. */
-  readonly onMailboxes: () => void
+export interface PostInit
+  extends
+    Pick<MessagesInit, 'onMessage' | 'seen' | 'workBits' | 'profile' | 'onProfile'>,
+    Pick<CourierInit, 'now' | 'locate'> {
+  /** What somebody's profile says. Rejects when none is known. */
+  readonly reachOf: (did: Did) => Promise<Reachable>
+  /** A letter that was left at a relay has arrived. */
+  readonly onDelivered?: (letter: LetterName) => Promise<void>
+  /** What the profile has to say has changed: a relay has begun to keep letters, or there is a new prekey. */
+  readonly onReach: () => void
   readonly onError: (error: unknown) => void
 }
 
 export async function createPost(components: PostComponents, init: PostInit): Promise<Post> {
   const { libp2p, guard, signer, messageKey, store } = components
+  const { now, reachOf } = init
+  const me = didFromKey(signer.publicKey)
+  const ownPeer = libp2p.peerId.toString()
   const contacts = createContacts({ store }, { publicKey: signer.publicKey, messageKey })
-  const keys = { signer, messageKey, prekeySecrets: async () => [messageKey] }
-  const messages = await createMessages({ libp2p, guard, keys, contacts }, init)
+  const prekeys = await createPrekeys({ store }, { now, wrapKey: messageKey })
+  const copies = createCopies({ store })
+  const keys = { signer, messageKey, prekeySecrets: async () => prekeys.secrets() }
   const client = createMailboxClient({ libp2p }, { signer })
-  const relays = new Map<string, MailboxServer>()
+  // Letters may come before it is there; it tells the relays all when it starts.
+  let collector: Collector | undefined
+  const messages = await createMessages(
+    { libp2p, guard, keys, contacts },
+    { ...init, onAcks: takeAcks, onContact: () => collector?.admit() }
+  )
+  const courier = createCourier({ messages, client, copies }, init)
   const stopping = new AbortController()
+  const attempt = (): AbortOptions => ({ signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(attemptMs)]) })
+  const quietly = (work: Promise<unknown>): void =>
+    void work.catch((error: unknown) => stopping.signal.aborted || init.onError(error))
 
-  /** Makes this identity known to a relay, and takes what it has kept. */
-  const visit = async (peer: PeerId): Promise<void> => {
-    const server = { peer }
-    const { signal } = stopping
-    await client.admit(server, await contacts.keys(), { signal })
-    await client.collect(server, (envelope) => messages.accept(envelope, { signal }), { signal })
-    if (relays.has(peer.toString()) || relays.size >= mailboxesMax) return
-    relays.set(peer.toString(), { peer, addresses: addressesOf(peer) })
-    init.onMailboxes()
+  const started = await createCollector(
+    { libp2p, client, messages, contacts },
+    {
+      isForOther: async (box) => {
+        const own = await reachOf(me).catch(() => undefined)
+        return own?.prekeys.some(({ key, peer }) => peer !== ownPeer && isSealedTo(box, key)) === true
+      },
+      onProcessed: (processed) => quietly(acknowledgeAll(processed)),
+      onMailboxes: init.onReach,
+      onError: init.onError
+    }
+  )
+
+  collector = started
+
+  /** Somebody says which letters they have processed; what was not written to them is not theirs to acknowledge. */
+  async function takeAcks(from: Did, proofs: readonly Uint8Array[]): Promise<boolean> {
+    const found = await Promise.all(proofs.map((proof) => copies.findByProof(proof)))
+    const theirs = found.filter((copy) => copy !== undefined).filter(({ to }) => to === from)
+    for (const copy of theirs) await settle(copy)
+    return theirs.length > 0
   }
 
-  const addressesOf = (peer: PeerId): Multiaddr[] =>
-    libp2p
-      .getConnections(peer)
-      .filter(({ direction }) => direction === 'outbound')
-      .map(({ remoteAddr }) => withPeer(remoteAddr, peer))
+  /** Written down before the copy goes: a crash between the two has the letter offered, and acknowledged, once more. */
+  async function settle(copy: Copy): Promise<void> {
+    if (!copy.isLeft) await init.onDelivered?.({ to: copy.to, messageId: copy.messageId })
+    await copies.remove(copy)
+    await copies.leaveRest(copy)
+  }
 
-  const topology = await libp2p.register(mailboxProtocol, {
-    onConnect: (peer) => {
-      visit(peer).catch((error: unknown) => {
-        if (!stopping.signal.aborted) init.onError(error)
-      })
-    },
+  const destinationsOf = async (to: Did) => {
+    const reach = await reachOf(to)
+    const devices = devicesOf(reach, { nowMs: now(), ...(to === me && { except: ownPeer }) })
+    return devices.map((device) => ({ device, servers: serversOf(reach) }))
+  }
+
+  async function deliver(letter: PostedLetter, options: AbortOptions): Promise<Delivery> {
+    const destinations = await destinationsOf(letter.to)
+    const results = await Promise.allSettled(destinations.map((each) => courier.carry(letter, each, options)))
+    const outcomes = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    // A person's only installation needs no copy of what it wrote to itself.
+    if (destinations.length === 0 || outcomes.includes('delivered')) {
+      await copies.leaveRest(letter)
+      return 'delivered'
+    }
+    if (outcomes.includes('at-relay')) return 'at-relay'
+    throw (results[0] as PromiseRejectedResult).reason
+  }
+
+  /** Copies for installations that slept when another of theirs acknowledged. */
+  async function followUp(device?: string): Promise<void> {
+    const left = (await copies.left()).filter((copy) => device === undefined || copy.device === device)
+    for (const copy of left) {
+      if (stopping.signal.aborted) return
+      await followOne(copy).catch((error: unknown) => error instanceof ProtocolError || init.onError(error))
+    }
+  }
+
+  async function followOne(copy: Copy): Promise<void> {
+    const destinations = await destinationsOf(copy.to)
+    const destination = destinations.find(({ device }) => device.id === copy.device)
+    if (destination === undefined || now() - copy.sealedAtMs >= copyLifeMs) return copies.remove(copy)
+    await courier.carry(copy, destination, attempt())
+  }
+
+  /** Tells writers which of their letters a relay has brought: their outbox waits for it. */
+  async function acknowledgeAll(processed: ReadonlyMap<Did, readonly Uint8Array[]>): Promise<void> {
+    for (const [from, proofs] of processed) {
+      for (let at = 0; at < proofs.length; at += acksMax) await acknowledge(from, proofs.slice(at, at + acksMax))
+    }
+  }
+
+  /** Which of the writer's installations waits for it is not known: each of them is told. */
+  async function acknowledge(to: Did, acks: readonly Uint8Array[]): Promise<void> {
+    const destinations = await destinationsOf(to)
+    const message = { to, messageId: 'ack', payload: new Uint8Array(), acks }
+    await Promise.all(
+      destinations.map((each) => courier.sendOnce({ ...message, prekey: each.device.prekey }, each, attempt()))
+    )
+  }
+
+  async function tend(): Promise<void> {
+    if (await prekeys.rotate()) init.onReach()
+    await followUp()
+  }
+
+  const topology = await libp2p.register(messageProtocol, {
+    onConnect: (peer) => quietly(followUp(peer.toString())),
     onDisconnect: () => {}
   })
-
-  const leave = async (letter: PostedLetter, options: AbortOptions): Promise<boolean> => {
-    const servers = (letter.reach.mailboxes ?? []).flatMap(serverOf).slice(0, mailboxesMax)
-    if (servers.length === 0) return false
-    const { envelope } = await messages.prepare(prepared(letter))
-    const results = await Promise.allSettled(servers.map((server) => client.put(server, envelope, options)))
-    return results.some(({ status }) => status === 'fulfilled')
-  }
-
-  const prepared = ({ to, reach, messageId, payload }: PostedLetter) => {
-    const prekey = choosePrekey(reach.prekeys, { nowMs: init.now() })
-    return { to, prekey, messageId, payload }
-  }
+  const timer = setInterval(() => quietly(tend()), tendEveryMs)
+  timer.unref()
 
   return {
-    async deliver(letter, options = {}) {
-      const peers = letter.reach.peers.flatMap(dialTargetOf)
-      try {
-        await messages.send({ ...prepared(letter), peers }, options)
-        return 'delivered'
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error
-        if (await leave(letter, options)) return 'at-relay'
-        throw error
-      }
-    },
-    mailboxes: () => [...relays.values()].flatMap(({ addresses = [] }) => addresses.slice(0, 1)).map(String),
-    prekeys: ({ expiresAtMs }) => [{ key: x25519.getPublicKey(messageKey), expiresAt: expiresAtMs }],
+    deliver: (letter, options = {}) => deliver(letter, options),
+    mailboxes: () => started.mailboxes(),
+    prekeys: ({ expiresAtMs }) => [{ key: prekeys.current(), expiresAt: expiresAtMs, peer: ownPeer }],
+    tend,
     async [Symbol.asyncDispose]() {
       stopping.abort()
+      clearInterval(timer)
       libp2p.unregister(topology)
+      await started[Symbol.asyncDispose]()
       await messages[Symbol.asyncDispose]()
     }
   }
-}
-
-/**
- * What to dial for a peer of a profile: the addresses that it names, each bound to the peer's key, else the peer alone,
- * wherever the DHT finds it.
- *
- * @returns Nothing for what is no peer.
- */
-export function dialTargetOf({ id, addresses }: Reachable['peers'][number]): (PeerId | Multiaddr[])[] {
-  try {
-    const peer = peerIdFromString(id)
-    const known = addresses.map((address) => withPeer(multiaddr(address), peer))
-    return known.length === 0 ? [peer] : [known]
-  } catch {
-    // A profile may name anything; what is no peer cannot be tried.
-    return []
-  }
-}
-
-function serverOf(address: string): MailboxServer[] {
-  try {
-    const parsed = multiaddr(address)
-    const id = parsed.getComponents().findLast(({ name }) => name === 'p2p')?.value
-    return id === undefined ? [] : [{ peer: peerIdFromString(id), addresses: [parsed] }]
-  } catch {
-    return []
-  }
-}
-
-function withPeer(address: Multiaddr, peer: PeerId): Multiaddr {
-  const named = address.getComponents().some(({ name, value }) => name === 'p2p' && value === peer.toString())
-  return named ? address : address.encapsulate(`/p2p/${peer.toString()}`)
 }

@@ -5,13 +5,23 @@ import { signerFromKey } from '@souk/records'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { conversationSigner, openEnvelope, writeEnvelope, writeFirstEnvelope } from '../../src/messages/envelope.ts'
-import { boxBytesMax, payloadBytesMax } from '../../src/messages/limits.ts'
-import { choosePrekey, seal, type SealInit, unseal } from '../../src/messages/seal.ts'
+import { writeExhibit } from '../../src/messages/exhibit.ts'
+import { acksMax, boxBytesMax, payloadBytesMax } from '../../src/messages/limits.ts'
+import { isSealedTo, seal, type SealInit, unseal } from '../../src/messages/seal.ts'
 import type { ProtocolError } from '../../src/protocol-error.ts'
 
 interface Vectors {
   readonly keys: Record<'sender' | 'recipient' | 'prekeySecret' | 'replyKey' | 'ephemeralSecret', string>
-  readonly valid: { name: string; messageId: string; sentAtMs: number; payload: string; box: string; proof: string }[]
+  readonly valid: {
+    name: string
+    messageId: string
+    sentAtMs: number
+    payload: string
+    acks?: string
+    box: string
+    proof: string
+    exhibit: string
+  }[]
   readonly invalid: { name: string; box: string; code: string }[]
 }
 
@@ -37,13 +47,21 @@ const codeOf = (task: () => unknown): string => {
 }
 
 describe('vectors', () => {
-  test.each(vectors.valid)('$name', ({ box, proof, ...letter }) => {
-    const payload = hexToBytes(letter.payload)
-    const sealed = seal({ ...fixed, ...letter, payload })
+  test.each(vectors.valid)('$name', ({ box, proof, exhibit, messageId, sentAtMs, ...said }) => {
+    const acks = said.acks === undefined ? {} : { acks: [said.acks.slice(0, 64), said.acks.slice(64)].map(hexToBytes) }
+    const letter = { messageId, sentAtMs, payload: hexToBytes(said.payload), ...acks }
+    const sealed = seal({ ...fixed, ...letter })
     expect({ box: bytesToHex(sealed.box), proof: bytesToHex(sealed.proof) }).toEqual({ box, proof })
-    const { messageId, sentAtMs } = letter
-    const opened = { from: fixed.from.publicKey, replyKey: fixed.replyKey, messageId, sentAtMs, payload }
-    expect(unseal(hexToBytes(box), held)).toEqual({ ...opened, proof: hexToBytes(proof) })
+    const { opening, ...opened } = unseal(hexToBytes(box), held)
+    expect(opened).toEqual({
+      from: fixed.from.publicKey,
+      replyKey: fixed.replyKey,
+      ...letter,
+      proof: hexToBytes(proof)
+    })
+    for (const side of [sealed.opening, opening]) {
+      expect(bytesToHex(writeExhibit(side, held.recipient))).toBe(exhibit)
+    }
   })
 
   test.each(vectors.invalid)('$name: $code', ({ box, code }) => {
@@ -62,7 +80,7 @@ describe('a sealed message', () => {
       fc.property(fc.uint8Array({ maxLength: 5000 }), (payload) => {
         const { box } = sealFresh(payload)
         expect(unseal(box, held).payload).toEqual(payload)
-        expect(Math.log2(box.length - 57) % 1).toBe(0)
+        expect(Math.log2(box.length - 89) % 1).toBe(0)
       }),
       { numRuns: 50 }
     )
@@ -95,17 +113,37 @@ describe('a sealed message', () => {
     expect(codeOf(() => unseal(first.box, other))).toBe('not-openable')
   })
 
+  test('is known by who holds the public half of its prekey, and by nobody else', () => {
+    const { box } = sealFresh(new Uint8Array(10))
+    expect(isSealedTo(box, fixed.prekey)).toBe(true)
+    expect(isSealedTo(box, randomBytes(32))).toBe(false)
+    expect(isSealedTo(new Uint8Array(10), fixed.prekey)).toBe(false)
+  })
+
+  test('that acknowledges brings up to 64 proofs, and says nothing else', () => {
+    const { ephemeralSecret: _, ...rest } = fixed
+    const acknowledging = (acks: Uint8Array[], payload = new Uint8Array()) =>
+      seal({ ...rest, messageId: 'ack', sentAtMs: 1, payload, acks })
+    fc.assert(
+      fc.property(
+        fc.array(fc.uint8Array({ minLength: 32, maxLength: 32 }), { minLength: 1, maxLength: acksMax }),
+        (acks) => {
+          expect(unseal(acknowledging(acks).box, held).acks).toEqual(acks)
+        }
+      ),
+      { numRuns: 20 }
+    )
+    const one = [randomBytes(32)]
+    expect(codeOf(() => acknowledging(one, Uint8Array.of(1)))).toBe('malformed')
+    expect(codeOf(() => acknowledging(Array.from({ length: acksMax + 1 }, () => randomBytes(32))))).toBe('malformed')
+    expect(unseal(acknowledging([]).box, held).acks).toBeUndefined()
+  })
+
   test('is not made for a weak prekey or a bad id', () => {
     const letter = { ...fixed, messageId: 'm', sentAtMs: 1, payload: new Uint8Array() }
     expect(codeOf(() => seal({ ...letter, prekey: new Uint8Array(32) }))).toBe('weak-key')
     expect(codeOf(() => seal({ ...letter, messageId: 'a b' }))).toBe('malformed')
     expect(codeOf(() => seal({ ...letter, messageId: '' }))).toBe('malformed')
-  })
-
-  test('goes to the newest prekey that is still valid', () => {
-    const prekeys = [3, 2, 1].map((day) => ({ key: new Uint8Array(32).fill(day), expiresAt: day * 1000 }))
-    expect(choosePrekey(prekeys.slice(1), { nowMs: 1500 })).toBe(prekeys[1]!.key)
-    expect(codeOf(() => choosePrekey(prekeys, { nowMs: 3000 }))).toBe('expired')
   })
 })
 

@@ -20,9 +20,9 @@ export const profileContent = z.looseObject({
     .max(peersMax),
   /** Relays that keep messages for this identity while its peers sleep. */
   mailboxes: z.array(line(addressCharsMax)).max(peersMax).optional(),
-  /** X25519 keys for first messages, newest first. */
+  /** X25519 keys that letters are sealed to, newest first. `peer` names the installation that alone holds the secret. */
   prekeys: z
-    .array(z.looseObject({ key: bytesOf(32), expiresAt: timeMs }))
+    .array(z.looseObject({ key: bytesOf(32), expiresAt: timeMs, peer: line(addressCharsMax).optional() }))
     .min(1)
     .max(prekeysMax)
 })
