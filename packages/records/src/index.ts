@@ -46,6 +46,7 @@ export {
 } from './receipt.ts'
 export type { OpenedReceipt, Receipt, Statement } from './receipt.ts'
 export {
+  compareEvidence,
   compareForSlot,
   isRecordId,
   openRecord,

@@ -228,6 +228,15 @@ export function compareForSlot(a: Pick<SoukRecord, 'seq' | 'id'>, b: Pick<SoukRe
   return compareBytes(recordDigest(a.id), recordDigest(b.id))
 }
 
+/**
+ * Of two feedbacks in one slot, which stands: fewer stars, then lower id. Negative when `a` does. Nothing in it can be
+ * had by dating back: who was harsh once cannot hide it behind what was said, or bought, later.
+ */
+export function compareEvidence(a: SoukRecord<'feedback'>, b: SoukRecord<'feedback'>): number {
+  const starsOf = ({ content }: SoukRecord<'feedback'>): number => content?.stars ?? Infinity
+  return starsOf(a) - starsOf(b) || compareBytes(recordDigest(a.id), recordDigest(b.id))
+}
+
 /** True for a record's id in its one form: what a person or a peer typed is a `RecordId` only after this. */
 export function isRecordId(text: string): text is RecordId {
   return idPattern.test(text)

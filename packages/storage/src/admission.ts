@@ -1,7 +1,8 @@
-import { compareBytes, conflictsPerSlotMax, kindLimits } from '@souk/records'
-import type { Draft } from './draft.ts'
+import { compareBytes, compareEvidence, conflictsPerSlotMax, kindLimits, type SoukRecord } from '@souk/records'
+import type { Draft, Totals } from './draft.ts'
 import { rankKey, type StoredRecord } from './entry.ts'
-import { compareEntries, compareEvidence, type SlotEntry } from './slot.ts'
+import { receiptsShare } from './limits.ts'
+import { compareEntries, type SlotEntry } from './slot.ts'
 
 /**
  * What became of a record that was put:
@@ -18,13 +19,18 @@ export type PutOutcome = 'stored' | 'known' | 'stale' | 'over-quota' | 'conflict
 /** A record at the door. */
 export type Candidate = Omit<StoredRecord, 'sequence'>
 
+/** Held records that may go to make room, least worth first. */
+export interface Evictable {
+  readonly any: StoredRecord[]
+  /** Receipt-bound ones of unknown authors: when these fill their part of the room, only they make room for their like. */
+  readonly receipts: StoredRecord[]
+}
+
 /**
  * Decides about one record and enters the changes in the draft. Which record stands in a slot is a pure function of
  * the set of records seen, so that nodes that saw the same agree; quotas are each node's own.
- *
- * @param evictable - Held records that may go to make room, least worth first.
  */
-export function admit(draft: Draft, candidate: Candidate, evictable: StoredRecord[]): PutOutcome {
+export function admit(draft: Draft, candidate: Candidate, evictable: Evictable): PutOutcome {
   const { record, digest } = candidate
   if (record.expiresAtMs <= draft.base.nowMs) return 'stale'
   const entries = draft.slot(record)
@@ -38,11 +44,11 @@ export function admit(draft: Draft, candidate: Candidate, evictable: StoredRecor
 
 function meetAgain(draft: Draft, { digest, trust }: Candidate, entry: SlotEntry): PutOutcome {
   const held = draft.held(digest)
-  if (trust === 'own' && !entry.own && held !== undefined) draft.promote(held)
+  if (trust === 'own' && !entry.own && held !== undefined) draft.promote(held, 'own')
   return 'known'
 }
 
-function admitReplaceable(draft: Draft, candidate: Candidate, evictable: StoredRecord[]): PutOutcome {
+function admitReplaceable(draft: Draft, candidate: Candidate, evictable: Evictable): PutOutcome {
   const { record, digest } = candidate
   const head = draft.slot(record)[0]
   if (head !== undefined && compareEntries(head, slotEntryOf(candidate)) < 0) {
@@ -61,13 +67,14 @@ function supersede(draft: Draft, { record }: Candidate, head: SlotEntry): void {
   else draft.remove(held, 'superseded')
 }
 
-function admitImmutable(draft: Draft, candidate: Candidate, evictable: StoredRecord[]): PutOutcome {
+function admitImmutable(draft: Draft, candidate: Candidate, evictable: Evictable): PutOutcome {
   const { record, digest } = candidate
   const entries = draft.slot(record)
+  const compare = evidenceOrder(draft, candidate)
   const last = entries.at(-1)
   if (entries.length === conflictsPerSlotMax && last !== undefined) {
     const held = draft.held(last.digest)
-    if (compareEvidence(last, slotEntryOf(candidate)) < 0 || held === undefined) {
+    if (compare(last, slotEntryOf(candidate)) < 0 || held === undefined) {
       draft.markStale(record, digest)
       return 'conflict-full'
     }
@@ -75,29 +82,84 @@ function admitImmutable(draft: Draft, candidate: Candidate, evictable: StoredRec
   } else if (!draft.isWithinQuota(candidate) || !makeRoom(draft, candidate, evictable)) {
     return 'over-quota'
   }
-  draft.add(candidate, compareEvidence)
+  draft.add(candidate, compare)
   return entries.length === 0 ? 'stored' : 'conflict-kept'
 }
 
-/** Takes out what counts less than the candidate until it fits; false when there is too little of that. */
-function makeRoom(draft: Draft, candidate: Candidate, evictable: StoredRecord[]): boolean {
-  if (candidate.trust === 'own') return true
-  const rank = rankKey(candidate)
-  while (isFull(draft, candidate)) {
-    const least = evictable[0]
-    if (least === undefined || compareBytes(rankKey(least), rank) >= 0) return false
-    evictable.shift()
-    if (draft.held(least.digest) !== undefined) draft.remove(least, 'evicted')
+/** The order of the candidate and what its slot holds. What the disk has lost comes last: it shows nothing. */
+function evidenceOrder(draft: Draft, candidate: Candidate): (a: SlotEntry, b: SlotEntry) => number {
+  const recordOf = ({ digest }: SlotEntry): SoukRecord<'feedback'> | undefined => {
+    const { record } = compareBytes(digest, candidate.digest) === 0 ? candidate : (draft.held(digest) ?? {})
+    return record as SoukRecord<'feedback'> | undefined
   }
+  return (a, b) => {
+    const [one, other] = [recordOf(a), recordOf(b)]
+    if (one === undefined || other === undefined) return Number(one === undefined) - Number(other === undefined)
+    return compareEvidence(one, other)
+  }
+}
+
+/** Takes out what counts less than the candidate until it fits. Takes out nothing when that would not be enough. */
+function makeRoom(draft: Draft, candidate: Candidate, { any, receipts }: Evictable): boolean {
+  if (candidate.trust === 'own') return true
+  const { limits } = draft.base
+  const growth = growthOf(draft, candidate)
+  const fromReceipts = takesReceiptRoom(candidate)
+    ? going(draft, candidate, { from: receipts, excess: excess(draft.totals.receipts, growth, receiptRoom(limits)) })
+    : []
+  if (fromReceipts === undefined) return false
+  const freed = fromReceipts.reduce((totals, { record }) => less(totals, record.bytes.length), draft.totals as Totals)
+  const over = excess(freed, growth, { count: limits.recordsMax, bytes: limits.bytesMax })
+  const others = fromReceipts.length === 0 ? any : any.filter((one) => !fromReceipts.includes(one))
+  const rest = going(draft, candidate, { from: others, excess: over })
+  if (rest === undefined) return false
+  for (const least of [...fromReceipts, ...rest]) draft.remove(least, 'evicted')
   return true
 }
 
-/** True when the store has no place for one more record of this size, or for its growth when it replaces another. */
-function isFull(draft: Draft, { record }: Candidate): boolean {
-  const { totals, base } = draft
-  const replaces = draft.slot(record).length > 0 && !kindLimits[record.kind].immutable
-  const count = totals.count + (replaces ? 0 : 1)
-  return count > base.limits.recordsMax || totals.bytes + record.bytes.length > base.limits.bytesMax
+/** What of a list has to go for the excess to go; undefined when that is not to be had from what counts less. */
+function going(
+  draft: Draft,
+  candidate: Candidate,
+  { from, excess: { count, bytes } }: { from: readonly StoredRecord[]; excess: Totals }
+): StoredRecord[] | undefined {
+  const rank = rankKey(candidate)
+  const slot = draft.slot(candidate.record)
+  const chosen: StoredRecord[] = []
+  let left = { count, bytes }
+  for (const least of from) {
+    if (left.count <= 0 && left.bytes <= 0) break
+    if (draft.held(least.digest) === undefined) continue
+    if (slot.some(({ digest }) => compareBytes(digest, least.digest) === 0)) continue
+    if (compareBytes(rankKey(least), rank) >= 0) return undefined
+    chosen.push(least)
+    left = less(left, least.record.bytes.length)
+  }
+  return left.count <= 0 && left.bytes <= 0 ? chosen : undefined
+}
+
+/** What the store grows by: less when the candidate takes the place of something. */
+function growthOf(draft: Draft, { record }: Candidate): Totals {
+  const head = kindLimits[record.kind].immutable ? undefined : draft.slot(record)[0]
+  const replaced = head === undefined ? undefined : draft.held(head.digest)
+  return { count: head === undefined ? 1 : 0, bytes: record.bytes.length - (replaced?.record.bytes.length ?? 0) }
+}
+
+function takesReceiptRoom({ record, trust }: Candidate): boolean {
+  return trust === 'unknown' && kindLimits[record.kind].receiptBound
+}
+
+/** The part of the room that receipt-bound records of unknown authors may take. */
+export function receiptRoom(limits: { readonly recordsMax: number; readonly bytesMax: number }): Totals {
+  return { count: receiptsShare * limits.recordsMax, bytes: receiptsShare * limits.bytesMax }
+}
+
+function excess(totals: Totals, growth: Totals, room: Totals): Totals {
+  return { count: totals.count + growth.count - room.count, bytes: totals.bytes + growth.bytes - room.bytes }
+}
+
+function less({ count, bytes }: Totals, recordBytes: number): Totals {
+  return { count: count - 1, bytes: bytes - recordBytes }
 }
 
 function slotEntryOf({ record, digest, trust }: Candidate): SlotEntry {

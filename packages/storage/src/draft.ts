@@ -1,5 +1,5 @@
 import { type AnyRecord, compareBytes, kindLimits } from '@souk/records'
-import { deletesOf, encodeStored, expiryKey, putsOf, rankKey, type StoredRecord } from './entry.ts'
+import { deletesOf, encodeStored, expiryKey, putsOf, rankKey, type StoredRecord, type Trust } from './entry.ts'
 import { ended, keyOf, mapKey, mapKeyBytes, numberAt, numberBytes } from './keys.ts'
 import { slotsPerLive, type StorageLimits } from './limits.ts'
 import { changed, emptyPartition, encodePartition, partitionKey, partitionOf, type PartitionSum } from './partition.ts'
@@ -18,10 +18,15 @@ export interface RemovedRecord {
   readonly reason: RemovalReason
 }
 
-/** Records and bytes of the whole store. */
-export interface StoreTotals {
+/** Records and bytes. */
+export interface Totals {
   readonly count: number
   readonly bytes: number
+}
+
+/** Records and bytes of the whole store, and of the receipt-bound ones in it. */
+export interface StoreTotals extends Totals {
+  readonly receipts: Totals
 }
 
 /** What a draft starts from. */
@@ -201,19 +206,21 @@ export class Draft {
     )
   }
 
-  /** A record that came from peers first turns out to be the user's own. */
-  promote(stored: StoredRecord): void {
+  /** A record that came from peers first turns out to be the user's own, or of somebody who is trusted by now. */
+  promote(stored: StoredRecord, trust: Exclude<Trust, 'unknown'>): void {
     const { tables } = this.base
-    const own: StoredRecord = { ...stored, trust: 'own' }
+    const better: StoredRecord = { ...stored, trust }
     this.#ops.push(
       { type: 'del', sublevel: tables.rank, key: rankKey(stored) },
-      { type: 'put', sublevel: tables.rank, key: rankKey(own), value: nothing },
-      { type: 'put', sublevel: tables.records, key: own.digest, value: encodeStored(own) }
+      { type: 'put', sublevel: tables.rank, key: rankKey(better), value: nothing },
+      { type: 'put', sublevel: tables.records, key: better.digest, value: encodeStored(better) }
     )
-    this.hold([own])
+    this.hold([better])
     this.#setSlot(
-      own.record,
-      this.slot(own.record).map((entry) => (compareBytes(entry.digest, own.digest) === 0 ? entryOf(own) : entry))
+      better.record,
+      this.slot(better.record).map((entry) =>
+        compareBytes(entry.digest, better.digest) === 0 ? entryOf(better) : entry
+      )
     )
   }
 
@@ -246,7 +253,10 @@ export class Draft {
     const key = mapKey(partitionKey(partitionOf(record)))
     const before = this.partitions.get(key) ?? this.base.partitions.get(key) ?? emptyPartition
     this.partitions.set(key, changed(before, { digest, bytes: record.bytes.length }, by))
-    this.totals = { count: this.totals.count + by, bytes: this.totals.bytes + by * record.bytes.length }
+    const more = { count: by, bytes: by * record.bytes.length }
+    const { receipts } = this.totals
+    const isBound = kindLimits[record.kind].receiptBound
+    this.totals = { ...sumOf(this.totals, more), receipts: isBound ? sumOf(receipts, more) : receipts }
   }
 }
 
@@ -260,6 +270,10 @@ function countsOf(entries: readonly SlotEntry[]): Counts {
   const [head] = entries
   if (head === undefined || head.own) return { live: 0, slots: 0 }
   return { live: head.tombstone ? 0 : 1, slots: 1 }
+}
+
+function sumOf(a: Totals, b: Totals): Totals {
+  return { count: a.count + b.count, bytes: a.bytes + b.bytes }
 }
 
 function decodeCounts(bytes: Uint8Array | undefined): Counts {

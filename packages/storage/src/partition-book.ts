@@ -1,5 +1,6 @@
 import { createItemTree, type Item, type ItemSet, type ItemTree } from '@souk/negentropy'
-import type { Draft, StoreTotals } from './draft.ts'
+import { type Channel, channelOf, kindLimits, recordKinds } from '@souk/records'
+import type { Draft, StoreTotals, Totals } from './draft.ts'
 import { digestOfKey, type StoredRecord } from './entry.ts'
 import { mapKey, mapKeyBytes, numberAt, within } from './keys.ts'
 import { partitionsLoadedMax, scanRows } from './limits.ts'
@@ -41,7 +42,7 @@ export async function openPartitionBook(tables: Tables): Promise<PartitionBook> 
 class Book implements PartitionBook {
   readonly #tables: Tables
   readonly sums = new Map<string, PartitionSum>()
-  totals: StoreTotals = { count: 0, bytes: 0 }
+  totals: StoreTotals = { count: 0, bytes: 0, receipts: { count: 0, bytes: 0 } }
   /** Least recently asked for first. */
   readonly #trees = new Map<string, ItemTree>()
   readonly #fingerprints = new Map<string, Uint8Array>()
@@ -86,11 +87,8 @@ class Book implements PartitionBook {
     for await (const rows of scan(this.#tables.partitions.iterator(), scanRows)) {
       for (const [key, value] of rows) this.sums.set(mapKey(key), decodePartition(value))
     }
-    const sums = [...this.sums.values()]
-    this.totals = {
-      count: sums.reduce((total, { count }) => total + count, 0),
-      bytes: sums.reduce((total, { bytes }) => total + bytes, 0)
-    }
+    const receipts = [...this.sums].filter(([key]) => isReceiptChannel(decodePartitionKey(mapKeyBytes(key)).channel))
+    this.totals = { ...totalOf(this.sums.values()), receipts: totalOf(receipts.map(([, sum]) => sum)) }
   }
 
   #setSum(key: string, sum: PartitionSum): void {
@@ -124,6 +122,20 @@ class Book implements PartitionBook {
     if (this.#trees.size > partitionsLoadedMax && oldest !== undefined) this.#trees.delete(oldest)
     return tree
   }
+}
+
+function totalOf(sums: Iterable<PartitionSum>): Totals {
+  let [records, size] = [0, 0]
+  for (const { count, bytes } of sums) {
+    records += count
+    size += bytes
+  }
+  return { count: records, bytes: size }
+}
+
+/** The channel of a receipt-bound kind carries nothing else. */
+function isReceiptChannel(channel: Channel): boolean {
+  return recordKinds.some((kind) => kindLimits[kind].receiptBound && channelOf(kind, '') === channel)
 }
 
 /** The ids of a partition from its fixed-width index, in the order of the protocol. */

@@ -7,14 +7,15 @@ import {
   type RecordKind,
   type SoukRecord
 } from '@souk/records'
-import { admit, type Candidate, type PutOutcome } from './admission.ts'
+import { admit, type Candidate, type Evictable, type PutOutcome, receiptRoom } from './admission.ts'
 import type { Disk } from './disk.ts'
-import { Draft, type RemovedRecord } from './draft.ts'
+import { Draft, type RemovedRecord, type Totals } from './draft.ts'
 import {
   decodeStored,
   digestOfKey,
   expiryTags,
   isAuthentic,
+  receiptRanks,
   recordBytesOf,
   type StoredRecord,
   type Trust
@@ -102,6 +103,14 @@ export interface RecordStore {
   changesSince(sequence: number, options?: { limit?: number }): Promise<Change[]>
   /** Of the last change that is durable. */
   readonly lastSequence: number
+  /** True when there is a record in this slot. */
+  holdsSlot(slot: Slot): Promise<boolean>
+  /** Remembers ids for a few minutes as not wanted: what they name is not worth its price now, and may be later. */
+  putOff(ids: readonly RecordId[]): void
+  /** Ranks what is held of this author from now on as {@link PutOptions.trusted} would have. @param author - 32 bytes. */
+  trust(author: Uint8Array): Promise<void>
+  /** How full the room is that all records share, and the part that unknown authors' receipt-bound ones may take: 0 to 1. */
+  fullness(): { readonly shared: number; readonly receipts: number }
   /** Records held, tombstones included. */
   count(): number
   /** Bytes of all records held, as they travel. */
@@ -123,6 +132,8 @@ export interface RecordStoreInit {
   readonly now: () => number
   /** Told of digests that were refused for want of room. */
   readonly onRefused: (digest: Uint8Array) => void
+  /** Told of digests that are not worth fetching for a few minutes. */
+  readonly onPutOff: (digest: Uint8Array) => void
 }
 
 interface PutRequest {
@@ -199,6 +210,35 @@ class LevelRecordStore implements RecordStore {
   async head(slot: Slot): Promise<AnyRecord | undefined> {
     const [entry] = decodeSlot(await this.#tables.slots.get(slotKey(slot)))
     return entry === undefined ? undefined : this.get(recordIdOfDigest(entry.digest))
+  }
+
+  async holdsSlot(slot: Slot): Promise<boolean> {
+    return (await this.#tables.slots.get(slotKey(slot))) !== undefined
+  }
+
+  putOff(ids: readonly RecordId[]): void {
+    for (const id of ids) this.#init.onPutOff(recordDigest(id))
+  }
+
+  async trust(author: Uint8Array): Promise<void> {
+    const digests = (await this.#tables.byAuthor.keys(within(author)).all()).map(digestOfKey)
+    if (digests.length === 0) return
+    await this.#init.lane.run(async () => {
+      const draft = this.#draft()
+      const held = await this.#stored(digests)
+      await draft.loadSlots(held.map(({ record }) => record))
+      for (const stored of held) if (stored.trust === 'unknown') draft.promote(stored, 'trusted')
+      await this.#commit(draft, { sync: false })
+    })
+  }
+
+  fullness(): { shared: number; receipts: number } {
+    const { limits, partitions } = this.#init
+    const room = { count: limits.recordsMax, bytes: limits.bytesMax }
+    return {
+      shared: shareOf(partitions.totals, room),
+      receipts: shareOf(partitions.totals.receipts, receiptRoom(limits))
+    }
   }
 
   async conflicts(slot: Slot): Promise<AnyRecord[]> {
@@ -315,15 +355,25 @@ class LevelRecordStore implements RecordStore {
     })
   }
 
-  /** Records that may go to make room for these, least worth first; none unless the store is about to be full. */
-  async #evictable(draft: Draft, candidates: readonly Candidate[]): Promise<StoredRecord[]> {
-    const { totals } = draft
-    const { recordsMax, bytesMax } = this.#init.limits
+  /** Records that may go to make room for these, least worth first; none unless a room is about to be full. */
+  async #evictable(draft: Draft, candidates: readonly Candidate[]): Promise<Evictable> {
+    const { limits } = this.#init
     const bytes = candidates.reduce((sum, { record }) => sum + record.bytes.length, 0)
-    if (totals.count + candidates.length <= recordsMax && totals.bytes + bytes <= bytesMax) return []
-    const notOwn = { lt: Uint8Array.of(trustOfOwn), limit: 4 * candidates.length }
-    const digests = (await this.#tables.rank.keys(notOwn).all()).map(digestOfKey)
-    const stored = await this.#stored(digests)
+    const coming = { count: candidates.length, bytes }
+    const isShort = ({ count, bytes: held }: Totals, room: Totals): boolean =>
+      count + coming.count > room.count || held + coming.bytes > room.bytes
+    const limit = 4 * coming.count + Math.ceil(coming.bytes / smallRecordBytes)
+    const any = isShort(draft.totals, { count: limits.recordsMax, bytes: limits.bytesMax })
+      ? await this.#leastWorth(draft, { lt: Uint8Array.of(trustOfOwn), limit })
+      : []
+    const receipts = isShort(draft.totals.receipts, receiptRoom(limits))
+      ? await this.#leastWorth(draft, { ...receiptRanks, limit })
+      : []
+    return { any, receipts }
+  }
+
+  async #leastWorth(draft: Draft, range: { gte?: Uint8Array; lt: Uint8Array; limit: number }): Promise<StoredRecord[]> {
+    const stored = await this.#stored((await this.#tables.rank.keys(range).all()).map(digestOfKey))
     await draft.loadSlots(stored.map(({ record }) => record))
     draft.hold(stored)
     return stored
@@ -442,6 +492,13 @@ class LevelRecordStore implements RecordStore {
 }
 
 const trustOfOwn = 2
+
+/** No record is smaller than about this: so many have to go at most to make room for one that is larger. */
+const smallRecordBytes = 256
+
+function shareOf(held: Totals, room: Totals): number {
+  return Math.max(held.count / room.count, held.bytes / room.bytes)
+}
 
 function candidateOf(record: AnyRecord, { own, trusted }: PutOptions): Candidate {
   return { record, digest: recordDigest(record.id), trust: trustOf(record, { own, trusted }) }

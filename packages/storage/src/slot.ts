@@ -3,7 +3,7 @@ import { bytesAt, ended, keyOf, numberAt, numberBytes } from './keys.ts'
 
 /**
  * One record in a slot. A slot of a replaceable kind has one entry, a slot of an immutable kind up to
- * `conflictsPerSlotMax`, first the one that stands.
+ * `conflictsPerSlotMax`, first the one that stands: see `compareEvidence`.
  */
 export interface SlotEntry {
   /** 32 bytes. */
@@ -39,11 +39,6 @@ export function decodeSlot(bytes: Uint8Array | undefined): SlotEntry[] {
 /** Of two entries of a replaceable slot, which stands: higher `seq`, then lower digest. Negative when `a` does. */
 export function compareEntries(a: SlotEntry, b: SlotEntry): number {
   return b.seq - a.seq || compareBytes(a.digest, b.digest)
-}
-
-/** The order of evidence in an immutable slot: first made, then lower digest. */
-export function compareEvidence(a: SlotEntry, b: SlotEntry): number {
-  return a.createdAtMs - b.createdAtMs || compareBytes(a.digest, b.digest)
 }
 
 function flagsOf(entry: SlotEntry): Uint8Array {

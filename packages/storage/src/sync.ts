@@ -3,7 +3,7 @@ import type { Channel } from '@souk/records'
 import type { Disk } from './disk.ts'
 import { StorageError } from './errors.ts'
 import { mapKey } from './keys.ts'
-import { dayMs, pageMax, refusedMax, refusedMs, wantedMax } from './limits.ts'
+import { dayMs, pageMax, refusedMax, wantedMax } from './limits.ts'
 import { type Change, readChanges, type Sequences } from './log.ts'
 import type { Partition, PartitionId } from './partition.ts'
 import type { PartitionBook } from './partition-book.ts'
@@ -50,17 +50,17 @@ export interface SyncSource {
 
 /** Digests that were refused, with when they may be asked for again. */
 export interface RefusedDigests {
-  add(digest: Uint8Array): void
+  add(digest: Uint8Array, forMs: number): void
   has(digest: Uint8Array): boolean
 }
 
 export function createRefusedDigests(now: () => number): RefusedDigests {
   const until = new Map<string, number>()
   return {
-    add(digest) {
+    add(digest, forMs) {
       const [oldest] = until.keys()
       if (until.size >= refusedMax && oldest !== undefined) until.delete(oldest)
-      until.set(mapKey(digest), now() + refusedMs)
+      until.set(mapKey(digest), now() + forMs)
     },
     has: (digest) => (until.get(mapKey(digest)) ?? 0) > now()
   }

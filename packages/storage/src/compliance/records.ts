@@ -87,7 +87,7 @@ export function recordTests({ describe, test }: TestRunner, factory: StoreFactor
         assert.equal(store.records.count(), 0)
       }))
 
-    test('an immutable slot keeps the two that were made first, as evidence', () =>
+    test('an immutable slot keeps the two harshest, as evidence, and the harsher stands', () =>
       withStore(factory, async ({ store }) => {
         const [first, second, third] = [0, 1, 2].map((n) => feedback(ana, bo, { stars: n + 1, createdAtMs: nowMs + n }))
         assert(first && second && third)
@@ -101,10 +101,19 @@ export function recordTests({ describe, test }: TestRunner, factory: StoreFactor
         assert.deepEqual(ids(await store.records.feedbackBy(ana.publicKey)), [first.id])
       }))
 
-    test('a later one than both is refused, and not asked for again', () =>
+    test('a bad word stands whatever is dated back, and the kindest of three is not asked for again', () =>
       withStore(factory, async ({ store }) => {
-        const all = [0, 1, 2].map((n) => feedback(ana, bo, { stars: n + 1, createdAtMs: nowMs + n }))
-        assert.deepEqual(await store.records.put(all), ['stored', 'conflict-kept', 'conflict-full'])
+        const harsh = feedback(ana, bo, { stars: 1 })
+        const kind = [1, 2].map((n) => feedback(ana, bo, { stars: 5, createdAtMs: nowMs - n }))
+        assert.deepEqual(await store.records.put(harsh), ['stored'])
+        const outcomes = (await Promise.all(kind.map((record) => store.records.put(record)))).flat()
+        assert.ok(outcomes.includes('conflict-kept'))
+        assert.deepEqual(ids(await store.records.feedbackOn(bo.publicKey)), [harsh.id])
+        assert.equal((await store.records.conflicts(harsh)).length, 2)
+        const [outcome] = await store.records.put(feedback(ana, bo, { stars: 4, createdAtMs: nowMs + 1 }))
+        assert.equal(outcome, 'conflict-kept')
+        assert.deepEqual(await store.records.put(kind), ['stale', 'stale'])
+        assert.deepEqual(ids(await store.records.feedbackOn(bo.publicKey)), [harsh.id])
       }))
 
     test('a stranger has a quota, a trusted author a larger one, the user none', () =>
@@ -146,17 +155,91 @@ export function recordTests({ describe, test }: TestRunner, factory: StoreFactor
       withStore(
         factory,
         async ({ store }) => {
-          const worked = listing(author(11), { workBits: 4 })
+          const worked = listing(author(11), { workBits: 12 })
           const trusted = listing(author(12))
           await store.records.put([worked, listing(author(13)), listing(author(14))])
           await store.records.put(trusted, { trusted: () => true })
-          assert.deepEqual(await store.records.put(listing(author(15), { workBits: 6 })), ['stored'])
+          assert.deepEqual(await store.records.put(listing(author(15), { workBits: 13 })), ['stored'])
           assert.deepEqual(await store.records.put(listing(author(16)), { trusted: () => true }), ['stored'])
           // Left: two trusted ones, the two with work. A stranger without work is worth least.
           assert.deepEqual(await store.records.put(listing(author(17))), ['over-quota'])
           assert.ok(await store.records.get(worked.id))
           assert.deepEqual(await store.records.put(listing(author(18)), { own: true }), ['stored'])
           assert.equal(store.records.count(), 5)
+        },
+        { recordsMax: 4 }
+      ))
+
+    test('what a receipt stands behind is not crowded out by work, and takes no more than its part of the room', () =>
+      withStore(
+        factory,
+        async ({ store }) => {
+          const rated = [0, 1].map((n) => feedback(author(20 + n), bo, { order: `order ${n}` }))
+          assert.deepEqual(await store.records.put(rated), ['stored', 'stored'])
+          const worked = Array.from({ length: 20 }, (_, n) => listing(author(30 + n), { workBits: 12 + (n % 3) }))
+          for (const record of worked) await store.records.put(record)
+          assert.equal(store.records.count(), 8)
+          assert.deepEqual(
+            await store.records.getBytes(rated.map(({ id }) => id)),
+            rated.map(({ bytes }) => bytes)
+          )
+          assert.deepEqual(store.records.fullness().receipts, 1)
+          const more = Array.from({ length: 20 }, (_, n) => feedback(author(60 + n), bo, { order: `more ${n}` }))
+          for (const record of more) await store.records.put(record)
+          assert.equal(store.records.fullness().receipts, 1)
+          assert.equal((await store.records.list({ kind: 'listing' })).length, 6)
+          const own = feedback(ana, bo, { order: 'mine' })
+          assert.deepEqual(await store.records.put(own, { trusted: () => true }), ['stored'])
+        },
+        { recordsMax: 8 }
+      ))
+
+    test('nothing is evicted for what does not fit in the end', () =>
+      withStore(factory, async ({ store, reopen }) => {
+        const small = [1, 2].map((n) => listing(author(n), { workBits: 12 + n }))
+        await store.records.put(small)
+        const tight = await reopen({ bytesMax: store.records.bytes() })
+        const large = listing(author(3), { workBits: 14, description: 'Large. '.repeat(150).trim() })
+        assert.deepEqual(await tight.records.put(large), ['over-quota'])
+        assert.deepEqual(ids(await tight.records.list({ kind: 'listing' })).toSorted(), ids(small).toSorted())
+      }))
+
+    test('a smaller revision fits a full store', () =>
+      withStore(factory, async ({ store, reopen }) => {
+        const others = [2, 3].map((n) => listing(author(n), { workBits: 14 }))
+        const before = listing(ana, { seq: 1, description: 'As good as new, and then some more.' })
+        await store.records.put([before, ...others])
+        const tight = await reopen({ bytesMax: store.records.bytes() })
+        assert.deepEqual(await tight.records.put(listing(ana, { seq: 2, description: 'As good.' })), ['stored'])
+        assert.equal(tight.records.count(), 3)
+      }))
+
+    test('whom the user comes to trust is not evicted as a stranger', () =>
+      withStore(
+        factory,
+        async ({ store }) => {
+          const friend = listing(author(40))
+          await store.records.put([friend, listing(author(41), { workBits: 12 })])
+          await store.records.trust(friend.author)
+          await store.records.trust(author(99).publicKey)
+          assert.deepEqual(await store.records.put(listing(author(42), { workBits: 14 })), ['stored'])
+          assert.ok(await store.records.get(friend.id))
+          assert.equal(store.records.count(), 2)
+        },
+        { recordsMax: 2 }
+      ))
+
+    test('knows which slots it holds and how full it is, after opening again too', () =>
+      withStore(
+        factory,
+        async ({ store, reopen }) => {
+          assert.deepEqual(store.records.fullness(), { shared: 0, receipts: 0 })
+          const record = listing(ana)
+          await store.records.put([record, feedback(ana, bo)])
+          assert.equal(await store.records.holdsSlot(record), true)
+          assert.equal(await store.records.holdsSlot({ ...record, key: 'el.elsewhere' }), false)
+          const again = await reopen()
+          assert.deepEqual(again.records.fullness(), { shared: 0.5, receipts: 1 })
         },
         { recordsMax: 4 }
       ))

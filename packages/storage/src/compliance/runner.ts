@@ -26,8 +26,8 @@ export type StoreFactory = () => Promise<StoreUnderTest>
 export interface Bench {
   readonly store: OpenedStore
   readonly clock: { nowMs: number }
-  /** Closes the store and opens it again. */
-  readonly reopen: () => Promise<OpenedStore>
+  /** Closes the store and opens it again, within other limits where some are given. */
+  readonly reopen: (others?: Partial<StorageLimits>) => Promise<OpenedStore>
 }
 
 /** Runs a test body on a store of its own. */
@@ -38,11 +38,12 @@ export async function withStore(
 ): Promise<void> {
   const place = await factory()
   const clock = { nowMs }
-  const open = (): Promise<OpenedStore> => place.open({ now: () => clock.nowMs, limits })
-  let store = await open()
-  const reopen = async (): Promise<OpenedStore> => {
+  const open = (within: Partial<StorageLimits>): Promise<OpenedStore> =>
+    place.open({ now: () => clock.nowMs, limits: within })
+  let store = await open(limits)
+  const reopen = async (others: Partial<StorageLimits> = limits): Promise<OpenedStore> => {
     await store.close()
-    store = await open()
+    store = await open(others)
     return store
   }
   try {

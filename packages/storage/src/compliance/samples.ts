@@ -65,14 +65,16 @@ export function listing(signer: Signer, facts: ListingFacts = {}): SoukRecord<'l
       }
     },
     signer,
-    workBits === undefined ? {} : { workBits }
+    // A store asks for none: it puts what is worth more before what is worth less.
+    { workBits: workBits ?? 0 }
   )
 }
 
 export function tombstone(signer: Signer, of: AnyRecord): SoukRecord<'listing'> {
   const { market, key, createdAtMs, expiresAtMs } = of
   const seq = of.seq + 1
-  return sealRecord({ kind: 'listing', market, key, seq, createdAtMs, expiresAtMs, content: null }, signer)
+  const draft = { kind: 'listing', market, key, seq, createdAtMs, expiresAtMs, content: null } as const
+  return sealRecord(draft, signer, { workBits: 0 })
 }
 
 /** Feedback by buyer `from` on seller `on` about one order. */
