@@ -216,15 +216,15 @@ async function tokenOf(home: string): Promise<string> {
 /** @returns Waits for the next event, or a moment: the index of the search is a little behind the events. */
 function wakes(events: AsyncIterable<unknown>, everyMs: number): () => Promise<void> {
   const iterator = events[Symbol.asyncIterator]()
-  // That the stream has ended shows when the node is asked again.
-  const following = (): Promise<void> =>
-    iterator.next().then(
-      () => void (next = undefined),
-      () => undefined
-    )
+  // That the stream has ended shows when the node is asked again; until then only the clock wakes.
+  let hasEnded = false
+  const end = (): void => void (hasEnded = true)
+  const following = (): Promise<void> => iterator.next().then(({ done }) => (done === true ? end() : reset()), end)
+  const reset = (): void => void (next = undefined)
   let next: Promise<void> | undefined
   return () => {
+    const moment = new Promise<void>((resolve) => setTimeout(resolve, everyMs))
     next ??= following()
-    return Promise.race([next, new Promise<void>((resolve) => setTimeout(resolve, everyMs))])
+    return hasEnded ? moment : Promise.race([next, moment])
   }
 }

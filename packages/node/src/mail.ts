@@ -64,6 +64,8 @@ export function createMail(components: MailComponents, init: { now: () => number
   const { outbox, inbox } = components
   const stopping = new AbortController()
   const sending = new Set<string>()
+  /** Those who have come online while an attempt to reach them where they were was under way. */
+  const hurried = new Set<string>()
   let timer: ReturnType<typeof setTimeout> | undefined
   let unsubscribe: (() => void) | undefined
 
@@ -82,13 +84,16 @@ export function createMail(components: MailComponents, init: { now: () => number
     timer.unref()
   }
 
+  const tellProblem = (error: unknown): void => components.onProblem({ code: 'outbox', message: String(error) })
+
   const wake = (): void => {
-    pump().catch((error: unknown) => components.onProblem({ code: 'outbox', message: String(error) }))
+    pump().catch(tellProblem)
   }
 
   /** One attempt; the next letter to the same person waits for it, so that causes come before effects. */
   const send = async (entry: OutboxEntry): Promise<void> => {
     sending.add(entry.to)
+    hurried.delete(entry.to)
     const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(deliveryTimeoutMs)])
     try {
       const outcome = await components.deliver(
@@ -99,7 +104,9 @@ export function createMail(components: MailComponents, init: { now: () => number
       else await restAtRelay(entry)
     } catch (error) {
       if (stopping.signal.aborted) return
-      const delayMs = Math.min(outboxRetryMsMax, outboxRetryMs * 2 ** Math.min(entry.attempts, 16))
+      const delayMs = hurried.delete(entry.to)
+        ? 0
+        : Math.min(outboxRetryMsMax, outboxRetryMs * 2 ** Math.min(entry.attempts, 16))
       const { code = 'failed', message } = error as { code?: string; message: string }
       await outbox.reschedule(entry.id, { dueAtMs: init.now() + delayMs, error: `${code}: ${message}` })
     } finally {
@@ -128,7 +135,9 @@ export function createMail(components: MailComponents, init: { now: () => number
       wake()
     },
     hurry(to) {
-      void hurryAll(outbox.list(to === undefined ? {} : { to }).map(({ id }) => id))
+      const headers = outbox.list(to === undefined ? {} : { to })
+      for (const header of headers) if (sending.has(header.to)) hurried.add(header.to)
+      outbox.hurry(headers.map(({ id }) => id)).then(wake, tellProblem)
     },
     waitedFor: () => [...new Set(outbox.list().map(({ to }) => to as Did))],
     acknowledged: async ({ to, messageId }) => {
@@ -154,11 +163,6 @@ export function createMail(components: MailComponents, init: { now: () => number
       clearTimeout(timer)
       unsubscribe?.()
     }
-  }
-
-  async function hurryAll(ids: readonly string[]): Promise<void> {
-    for (const id of ids) await outbox.reschedule(id, { dueAtMs: init.now() })
-    wake()
   }
 }
 

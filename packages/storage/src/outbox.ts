@@ -64,6 +64,11 @@ export interface Outbox {
   /** When {@link due} will have something; undefined when nothing waits. */
   nextDueAtMs(): number | undefined
   reschedule(id: string, retry: Retry): Promise<void>
+  /**
+   * Makes messages due at once and forgets how often they were tried in vain: something has changed. Unknown ids are
+   * ignored. Not on the platter when it returns: after a crash everything is tried soon enough.
+   */
+  hurry(ids: readonly string[]): Promise<void>
   /** The recipient has it: forgets it. Unknown ids are ignored. */
   delivered(ids: readonly string[]): Promise<void>
   /** All, oldest first. */
@@ -120,6 +125,16 @@ class ShelvedOutbox implements Outbox, OutboxDraft {
 
   reschedule(id: string, retry: Retry): Promise<void> {
     return this.#lane.run(() => this.#reschedule(id, retry))
+  }
+
+  hurry(ids: readonly string[]): Promise<void> {
+    return this.#lane.run(async () => {
+      const headers = ids.flatMap((id) => this.#shelf.header(id) ?? [])
+      const changes = headers.map((header) => this.#shelf.change({ ...header, attempts: 0, dueAtMs: this.#now() }))
+      const ops = changes.flatMap((change) => change.ops)
+      if (ops.length > 0) await this.#disk.commit(ops)
+      for (const { written } of changes) written()
+    })
   }
 
   delivered(ids: readonly string[]): Promise<void> {

@@ -88,6 +88,16 @@ export function orderTests({ describe, test }: TestRunner, factory: StoreFactory
         assert.equal(again.outbox.nextDueAtMs(), undefined)
       }))
 
+    test('what is hurried is due at once, as if it had never been tried', () =>
+      withStore(factory, async ({ store, clock }) => {
+        await store.outbox.add([{ id: 'a', to: 'ana', bytes: bytes('a') }])
+        await store.outbox.reschedule('a', { dueAtMs: nowMs + 600_000, error: 'no route' })
+        clock.nowMs = nowMs + 5
+        await store.outbox.hurry(['a', 'unknown'])
+        assert.equal(store.outbox.nextDueAtMs(), nowMs + 5)
+        assert.deepEqual([store.outbox.list()[0]?.attempts, store.outbox.list()[0]?.state], [0, 'sending'])
+      }))
+
     test('a retry that is written beside the end of its message does not bring it back', () =>
       withStore(factory, async ({ store, reopen }) => {
         const ids = Array.from({ length: 20 }, (_, index) => `m${index}`)
