@@ -10,7 +10,6 @@ import { memory } from '@libp2p/memory'
 import { noise } from '@libp2p/noise'
 import { ping, type Ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
-import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import type { Datastore } from 'interface-datastore'
 import { createLibp2p, type Libp2pInit, type ServiceFactoryMap } from 'libp2p'
@@ -18,7 +17,13 @@ import { guardedDht } from './dht/dht.ts'
 import type { ReplicaLimits } from './dht/limits.ts'
 import { gossipOptions } from './gossip/gossip.ts'
 import type { HostGuard } from './guard/guard.ts'
-import { connectionsPerHostPerSecond, inboundUpgradeTimeoutMs, pendingConnectionsMax } from './guard/limits.ts'
+import {
+  connectionsPerHostPerSecond,
+  crowdSpare,
+  inboundUpgradeTimeoutMs,
+  pendingConnectionsMax
+} from './guard/limits.ts'
+import { patientWebSockets } from './guard/web-socket.ts'
 import {
   connectionsMax,
   peerStoreAges,
@@ -80,25 +85,28 @@ export async function createHost(
   init: HostInit
 ): Promise<Host> {
   const { datastore, privateKey, guard } = components
+  const connections = init.connectionsMax ?? connectionsMax[init.role]
   const host = await createLibp2p<HostServices>({
     datastore,
     privateKey,
     nodeInfo: { name: 'souk', version: '1', userAgent: 'souk/1' },
     addresses: { listen: [...init.listen], announce: [...(init.announce ?? [])] },
-    transports: transportsOf(init),
+    transports: transportsOf(init, guard),
     connectionEncrypters: [noise()],
     streamMuxers: [
-      yamux({
-        enableKeepAlive: false,
-        maxInboundStreams: streamsPerConnectionMax,
-        maxOutboundStreams: streamsPerConnectionMax,
-        streamOptions: { maxStreamWindowSize: streamWindowBytes }
-      })
+      guard.muxer(
+        yamux({
+          enableKeepAlive: false,
+          maxInboundStreams: streamsPerConnectionMax,
+          maxOutboundStreams: streamsPerConnectionMax,
+          streamOptions: { maxStreamWindowSize: streamWindowBytes }
+        })
+      )
     ],
     connectionGater: guard.gater,
     metrics: guard.metrics,
     connectionManager: {
-      maxConnections: init.connectionsMax ?? connectionsMax[init.role],
+      maxConnections: connections + crowdSpare,
       maxIncomingPendingConnections: pendingConnectionsMax,
       inboundUpgradeTimeout: inboundUpgradeTimeoutMs,
       inboundConnectionThreshold: connectionsPerHostPerSecond
@@ -108,14 +116,17 @@ export async function createHost(
     peerDiscovery: init.mdns === true ? [lanDiscovery()] : [],
     services: servicesOf(init, guard)
   })
-  guard.attach(host, { reservations: () => host.services.relay?.reservations ?? [] })
+  guard.attach(host, {
+    connectionsMax: connections,
+    reservations: () => host.services.relay?.reservations ?? []
+  })
   return host
 }
 
-function transportsOf({ transports }: HostInit): NonNullable<Libp2pInit['transports']> {
+function transportsOf({ transports }: HostInit, { doorway }: HostGuard): NonNullable<Libp2pInit['transports']> {
   if (transports === 'memory') return [memory()]
   if (transports !== undefined && transports !== 'real') return transports
-  return [tcp(), webSockets(), circuitRelayTransport()]
+  return [tcp(), patientWebSockets(doorway), circuitRelayTransport()]
 }
 
 /** Quiet where there is no network: multicast errors go to the log, and the next query tries again. */

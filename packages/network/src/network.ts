@@ -116,7 +116,10 @@ export async function createNetwork(components: NetworkComponents, init: Network
       onChecked: (from, result) => events.emit('record-checked', { source: from, result })
     }
   )
-  const gossip = createGossip({ pubsub: libp2p.services.pubsub, gate, guard }, { now })
+  const gossip = createGossip(
+    { pubsub: libp2p.services.pubsub, gate, guard },
+    { now, onKeptBack: () => catchUp.announce() }
+  )
   const catchUp = await createCatchUp(
     { libp2p, guard, gate, source, records },
     {

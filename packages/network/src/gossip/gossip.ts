@@ -16,13 +16,16 @@ import type { RecordGate, Verdict } from '../gate.ts'
 import {
   heartbeatMs,
   meshDegree,
-  publishBudget,
+  outboundBytesMax,
   rpcLimits,
   scoreThresholds,
   seenMs,
+  sendBudget,
+  sendReserve,
   topicBytesPerPeerMax,
   topicScore
 } from './limits.ts'
+import { guardIntake } from './intake.ts'
 import { messageId, messageIdKey } from './message-id.ts'
 
 /** Signed records over gossipsub topics: a node hears of what is published while it is connected. */
@@ -58,6 +61,9 @@ export function gossipOptions(guard: Guard): Partial<GossipsubOpts> {
     allowPublishToZeroTopicPeers: true,
     ignoreDuplicatePublishError: true,
     allowedTopics: [],
+    // A write to the datastore for each change of the mesh; who stays when a node is full is the guard's affair.
+    tagMeshPeers: false,
+    maxOutboundBufferSize: outboundBytesMax,
     maxInboundStreams: 2,
     maxOutboundStreams: 2,
     maxTopicBytesPerPeer: topicBytesPerPeerMax,
@@ -76,6 +82,13 @@ export function gossipOptions(guard: Guard): Partial<GossipsubOpts> {
   }
 }
 
+/** What gossip is told. */
+export interface GossipInit {
+  readonly now: () => number
+  /** A record is in the store, but not passed on: our neighbours have had from us what they take from one peer. */
+  readonly onKeptBack: () => void
+}
+
 /**
  * Joins gossip to the gate that checks and stores records.
  *
@@ -83,20 +96,30 @@ export function gossipOptions(guard: Guard): Partial<GossipsubOpts> {
  */
 export function createGossip(
   components: { pubsub: GossipSub; gate: RecordGate; guard: Guard },
-  init: { now: () => number }
+  init: GossipInit
 ): Gossip {
   const { pubsub, gate, guard } = components
   const { allowedTopics, topicScores } = openTables(pubsub)
-  const own = new TokenBucket(publishBudget, init.now())
+  const sending = new TokenBucket(sendBudget, init.now())
+  guardIntake(pubsub, guard)
+
+  /** True when our neighbours will not hold one more against us. */
+  const maySend = (reserve: number): boolean => {
+    const nowMs = init.now()
+    return sending.waitMs(1 + reserve, nowMs) === 0 && sending.take(1, nowMs)
+  }
 
   const validate = async (from: PeerId, { topic, data }: Message): Promise<TopicValidatorResult> => {
     if (!guard.allow(from, 'gossip')) {
       guard.punish(from, 'too-many-messages')
       return TopicValidatorResult.Ignore
     }
+    if (!guard.allowAddress(from, 'gossip')) return TopicValidatorResult.Ignore
     if (!pubsub.topicValidators.has(topic)) return TopicValidatorResult.Ignore
     const { verdict } = await gate.accept(data, { from, via: 'gossip', topic })
-    return results[verdict]
+    if (verdict !== 'accept' || maySend(sendReserve)) return results[verdict]
+    init.onKeptBack()
+    return TopicValidatorResult.Ignore
   }
   pubsub.topicValidators = new ValidatorMap(validate)
 
@@ -114,7 +137,7 @@ export function createGossip(
       pubsub.topicValidators.delete(topic)
     },
     publish: async ({ market, channel, bytes }) => {
-      if (!own.take(1, init.now())) return 0
+      if (!maySend(0)) return 0
       const { recipients } = await pubsub.publish(topicOf(market, channel), bytes)
       return recipients.length
     }

@@ -10,10 +10,25 @@ export const heartbeatMs = 1000
 export const seenMs = 120_000
 
 /**
- * What we gossip of our own, under what others take from one peer (50/s, burst 500), so that a bulk of listings does
- * not get us disconnected. What is beyond goes out by catch-up, which is cheaper for bulk anyway.
+ * What we gossip, our own and what we pass on, under what others take from one peer (50/s, burst 500): else whoever
+ * floods us has our neighbours cut us off. What is beyond goes out by catch-up, which is cheaper for bulk anyway.
  */
-export const publishBudget: Budget = { perSecond: 40, burst: 400 }
+export const sendBudget: Budget = { perSecond: 45, burst: 450 }
+
+/** Of {@link sendBudget}, what passing on leaves to our own: somebody else's flood does not keep us from publishing. */
+export const sendReserve = 100
+
+/**
+ * Bytes that may wait for a peer that reads slower than we gossip: as much as twenty seconds of {@link sendBudget} in
+ * records of common size. Fifty peers that never read take 50 MiB, not all there is.
+ */
+export const outboundBytesMax = 2 ** 20
+
+/** Ids of messages in control messages that count as one unit: each is a look-up or two. */
+export const idsPerUnit = 32
+
+/** Units of a GRAFT or PRUNE: a change of the mesh, a note of when it may change again, and often an answer. */
+export const meshChangeUnits = 2
 
 /** A node that carries everything in ten markets subscribes to about 300 topics, each about 1 kB of bookkeeping. */
 export const topicBytesPerPeerMax = 512 * 1024

@@ -1,21 +1,36 @@
-import type { ConnectionGater, Libp2p, Metrics, MultiaddrConnection, PeerId, Stream } from '@libp2p/interface'
+import type {
+  Connection,
+  ConnectionGater,
+  Libp2p,
+  Metrics,
+  MultiaddrConnection,
+  PeerId,
+  Stream,
+  StreamMuxer,
+  StreamMuxerFactory
+} from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { addressGroups, type AddressGroups, isLoopback } from './address.ts'
+import { addressGroups } from './address.ts'
 import type { Budget } from './bucket.ts'
+import { leastMissed } from './crowd.ts'
+import { Doorway } from './doorway.ts'
 import {
   connectionBytes,
-  connectionsPerBlockMax,
-  connectionsPerHostMax,
-  peersMax,
   requestBudgetDefault,
   requestBudgets,
   reservationsPerBlockMax,
+  smallFrames,
   streamBytes,
   streamBytesDefault,
-  streamFrames
+  streamFrames,
+  streamOpenings,
+  unreadLookMs,
+  unsentBytesMax
 } from './limits.ts'
 import { createMeter, meterOf } from './meter.ts'
-import { type Reason, Standing } from './score.ts'
+import { watchMuxer } from './muxer.ts'
+import type { Reason } from './score.ts'
+import { Standings } from './standings.ts'
 
 /** How strict a guard is. Everything has a default in `guard/limits.ts`. */
 export interface GuardInit {
@@ -61,6 +76,11 @@ export interface Guard {
   allow(peer: PeerId, protocol: string, cost?: number): boolean
   /** Takes what an answer has turned out to cost, into debt if it must: {@link allow} says no until that is paid back. */
   charge(peer: PeerId, protocol: string, cost: number): void
+  /**
+   * Takes `cost` from what all peers of this one's address, and of its block of addresses, may do on `protocol` together;
+   * false when that is used up.
+   */
+  allowAddress(peer: PeerId, protocol: string, cost?: number): boolean
   /** 0 down to -100. */
   score(peer: PeerId | string): number
   /** True while connections of the peer are turned away. */
@@ -78,8 +98,19 @@ export type Reservations = () => Iterable<readonly [PeerId, { readonly addr: Mul
 export interface HostGuard extends Guard {
   readonly gater: ConnectionGater
   readonly metrics: () => Metrics
+  readonly doorway: Doorway
+  /** The multiplexer, with a meter on its frames. */
+  muxer<Components>(
+    create: (components: Components) => StreamMuxerFactory
+  ): (components: Components) => StreamMuxerFactory
   /** Gives the guard the node that it guards; until then it only counts. */
-  attach(libp2p: Libp2p, options?: { reservations?: Reservations }): void
+  attach(libp2p: Libp2p, options?: AttachOptions): void
+}
+
+export interface AttachOptions {
+  readonly reservations?: Reservations
+  /** Connections beyond which one ends for each that opens. */
+  readonly connectionsMax?: number
 }
 
 /** Everything in PROTOCOL's table of attacks but proof of work and quotas, which the record gate and store hold. */
@@ -90,14 +121,16 @@ export function createGuard(init: GuardInit): HostGuard {
 class DefaultGuard implements HostGuard {
   readonly gater: ConnectionGater
   readonly metrics: () => Metrics
+  readonly doorway: Doorway
   readonly #init: GuardInit
   readonly #allowed: ReadonlySet<string>
   readonly #denied: ReadonlySet<string>
-  readonly #peers = new Map<string, Standing>()
-  readonly #inbound = new Map<string, number>()
+  readonly #peers: Standings
+  readonly #muxerMeters = new WeakMap<StreamMuxer, { small: () => void; open: () => void }>()
   readonly #owners = new WeakMap<MultiaddrConnection, PeerId>()
   readonly #connectionMeters = new WeakMap<MultiaddrConnection, (bytes: number) => void>()
   readonly #streamOwners = new WeakMap<Stream, PeerId>()
+  #behind = new WeakSet<Connection>()
   #libp2p: Libp2p | undefined
   #reservations: Reservations = () => []
 
@@ -105,41 +138,66 @@ class DefaultGuard implements HostGuard {
     this.#init = init
     this.#allowed = new Set(init.allow)
     this.#denied = new Set(init.deny)
+    this.#peers = new Standings(init.now)
+    this.doorway = new Doorway(init)
     this.gater = this.#createGater()
     const meter = createMeter({
       onConnectionBytes: (connection, bytes) => this.#meterConnection(connection, bytes),
-      onStreamFrame: (stream, bytes) => this.#meterStream(stream, bytes)
+      onStreamFrame: (stream, bytes) => this.#meterStream(stream, bytes),
+      onGossipTo: (stream) => this.#watchGossip(stream)
     })
     this.metrics = () => meter
   }
 
-  attach(libp2p: Libp2p, options: { reservations?: Reservations } = {}): void {
+  attach(libp2p: Libp2p, options: AttachOptions = {}): void {
+    const { reservations, connectionsMax = Infinity } = options
     this.#libp2p = libp2p
-    if (options.reservations !== undefined) this.#reservations = options.reservations
+    if (reservations !== undefined) this.#reservations = reservations
+    libp2p.addEventListener('connection:open', () => this.#makeRoom(libp2p, connectionsMax))
+    const looking = setInterval(() => this.#cutUnread(libp2p), unreadLookMs).unref()
+    libp2p.addEventListener('stop', () => clearInterval(looking), { once: true })
+  }
+
+  muxer<Components>(
+    create: (components: Components) => StreamMuxerFactory
+  ): (components: Components) => StreamMuxerFactory {
+    return watchMuxer(create, {
+      onSmallFrame: (muxer) => this.#metersOf(muxer).small(),
+      onOpen: (muxer) => this.#metersOf(muxer).open()
+    })
   }
 
   punish(peer: PeerId, code: string): void {
     const name = peer.toString()
     if (this.#allowed.has(name)) return
-    if (this.#standing(name).punish(code, this.#init.now())) this.#disconnect(peer, code)
+    if (this.#peers.of(name).punish(code, this.#init.now())) this.#disconnect(peer, code)
   }
 
   allow(peer: PeerId, protocol: string, cost = 1): boolean {
-    return this.#standing(peer.toString()).allow(protocol, this.#budgetOf(protocol), cost, this.#init.now())
+    return this.#peers.of(peer.toString()).allow(protocol, this.#budgetOf(protocol), cost, this.#init.now())
+  }
+
+  allowAddress(peer: PeerId, protocol: string, cost = 1): boolean {
+    if (this.#allowed.has(peer.toString())) return true
+    const [connection] = this.#libp2p?.getConnections(peer) ?? []
+    if (connection === undefined) return true
+    const full = this.doorway.take(connection.remoteAddr, { name: protocol, budget: this.#budgetOf(protocol), cost })
+    // Not for a block: in one with somebody who has many addresses there are others, who send little.
+    if (full === 'host') this.punish(peer, 'too-many-from-address')
+    return full === undefined
   }
 
   charge(peer: PeerId, protocol: string, cost: number): void {
-    this.#standing(peer.toString()).charge(protocol, this.#budgetOf(protocol), cost, this.#init.now())
+    this.#peers.of(peer.toString()).charge(protocol, this.#budgetOf(protocol), cost, this.#init.now())
   }
 
   score(peer: PeerId | string): number {
-    return this.#peers.get(peer.toString())?.score(this.#init.now()) ?? 0
+    return this.#peers.find(peer.toString())?.score(this.#init.now()) ?? 0
   }
 
   refuses(peer: PeerId | string): boolean {
     const name = peer.toString()
-    if (this.#denied.has(name)) return true
-    return this.#peers.get(name)?.refusedUntilMs(this.#init.now()) !== undefined
+    return this.#denied.has(name) || this.#peers.refuses(name)
   }
 
   report(): PeerReport[] {
@@ -154,41 +212,31 @@ class DefaultGuard implements HostGuard {
   }
 
   pardon(peer: PeerId | string): void {
-    this.#peers.delete(peer.toString())
+    this.#peers.forget(peer.toString())
   }
 
   #budgetOf(protocol: string): Budget {
     return this.#init.budgets?.[protocol] ?? requestBudgets[protocol] ?? requestBudgetDefault
   }
 
-  #standing(name: string): Standing {
-    const standing = this.#peers.get(name) ?? new Standing()
-    this.#peers.delete(name)
-    this.#peers.set(name, standing)
-    if (this.#peers.size > peersMax) this.#forgetOne()
-    return standing
-  }
-
-  /** The longest unseen goes, but a refused peer only when all are: else new identities would buy an old one free. */
-  #forgetOne(): void {
-    const nowMs = this.#init.now()
-    const [oldest] = this.#peers.keys()
-    const harmless = [...this.#peers].find(([, standing]) => standing.refusedUntilMs(nowMs) === undefined)
-    const name = harmless?.[0] ?? oldest
-    if (name !== undefined) this.#peers.delete(name)
-  }
-
   #disconnect(peer: PeerId, code: string): void {
     const reason = new Error(`disconnected: ${code}`)
-    for (const connection of this.#libp2p?.getConnections(peer) ?? []) connection.abort(reason)
+    for (const connection of this.#libp2p?.getConnections(peer) ?? []) {
+      this.doorway.blame(connection.remoteAddr)
+      connection.abort(reason)
+    }
   }
 
   #createGater(): ConnectionGater {
     return {
       denyDialPeer: (peer) => this.refuses(peer),
-      denyDialMultiaddr: (address) => this.#isDeniedHost(address),
-      denyInboundConnection: (connection) => this.#denyByAddress(connection),
+      denyDialMultiaddr: (address) => this.doorway.isDeniedHost(address),
+      denyInboundConnection: (connection) => !this.#isOpen() || this.doorway.denies(connection),
       denyInboundEncryptedConnection: (peer, connection) => this.#denyPeer(peer, connection),
+      denyInboundUpgradedConnection: (_peer, connection) => {
+        this.doorway.upgraded(connection)
+        return false
+      },
       denyOutboundEncryptedConnection: (peer, connection) => this.#denyPeer(peer, connection),
       denyInboundRelayReservation: (peer) => !this.#isOpen() || this.refuses(peer) || this.#denyReservation(peer),
       denyInboundRelayedConnection: (_relay, peer) => this.refuses(peer),
@@ -205,42 +253,8 @@ class DefaultGuard implements HostGuard {
     return this.#init.open?.() ?? true
   }
 
-  #isDeniedHost(address: Multiaddr): boolean {
-    const host = addressGroups(address)?.host
-    return host !== undefined && this.#init.denyHost?.(host) === true
-  }
-
-  #denyByAddress(connection: MultiaddrConnection): boolean {
-    if (!this.#isOpen() || this.#isDeniedHost(connection.remoteAddr)) return true
-    const groups = this.#limitedGroups(connection.remoteAddr)
-    if (groups === undefined) return false
-    const hostMax = this.#init.connectionsPerHostMax ?? connectionsPerHostMax
-    const blockMax = this.#init.connectionsPerBlockMax ?? connectionsPerBlockMax
-    const names = [`host ${groups.host}`, `block ${groups.block}`] as const
-    if (this.#count(names[0]) >= hostMax || this.#count(names[1]) >= blockMax) return true
-    for (const name of names) this.#inbound.set(name, this.#count(name) + 1)
-    connection.addEventListener('close', () => names.forEach((name) => this.#release(name)), { once: true })
-    return false
-  }
-
-  #limitedGroups(address: Multiaddr): AddressGroups | undefined {
-    const groups = addressGroups(address)
-    if (groups === undefined || (isLoopback(groups) && this.#init.limitLoopback !== true)) return undefined
-    return this.#init.allowHost?.(groups.host) === true ? undefined : groups
-  }
-
-  #count(name: string): number {
-    return this.#inbound.get(name) ?? 0
-  }
-
-  #release(name: string): void {
-    const left = this.#count(name) - 1
-    if (left > 0) this.#inbound.set(name, left)
-    else this.#inbound.delete(name)
-  }
-
   #denyReservation(peer: PeerId): boolean {
-    const asked = (this.#libp2p?.getConnections(peer) ?? []).map(({ remoteAddr }) => this.#limitedGroups(remoteAddr))
+    const asked = (this.#libp2p?.getConnections(peer) ?? []).map(({ remoteAddr }) => this.doorway.groupsOf(remoteAddr))
     const blocks = new Set(asked.map((groups) => groups?.block))
     blocks.delete(undefined)
     if (blocks.size === 0) return false
@@ -270,10 +284,55 @@ class DefaultGuard implements HostGuard {
     if (peer === undefined || this.refuses(peer)) return
     const row = streamBytes.find(([prefix]) => stream.protocol.startsWith(prefix))
     const [name, budget] = row ?? ['other', streamBytesDefault]
-    const standing = this.#standing(peer.toString())
+    const standing = this.#peers.of(peer.toString())
     const nowMs = this.#init.now()
     if (!standing.allow(`bytes ${name}`, budget, bytes, nowMs)) this.punish(peer, 'too-many-bytes')
     else if (!standing.allow('frames', streamFrames, 1, nowMs)) this.punish(peer, 'too-many-frames')
+  }
+
+  #metersOf(muxer: StreamMuxer): { small: () => void; open: () => void } {
+    let meters = this.#muxerMeters.get(muxer)
+    if (meters === undefined) {
+      const meter = (budget: Budget, code: string): ReturnType<typeof meterOf> =>
+        meterOf(budget, this.#init.now, () => this.#cutMuxer(muxer, code))
+      const [small, open] = [meter(smallFrames, 'too-many-frames'), meter(streamOpenings, 'too-many-streams')]
+      this.#muxerMeters.set(muxer, (meters = { small: () => small(1), open: () => open(1) }))
+    }
+    return meters
+  }
+
+  /** A multiplexer does not know whose it is. */
+  #cutMuxer(muxer: StreamMuxer, code: string): void {
+    const connection = this.#libp2p?.getConnections().find((one) => (one as { muxer?: unknown }).muxer === muxer)
+    if (connection !== undefined) this.punish(connection.remotePeer, code)
+    muxer.abort(new Error(`disconnected: ${code}`))
+  }
+
+  #makeRoom(libp2p: Libp2p, connectionsMax: number): void {
+    const connections = libp2p.getConnections()
+    if (connections.length <= connectionsMax) return
+    const least = leastMissed(connections, ({ remotePeer }) => !this.#allowed.has(remotePeer.toString()))
+    least?.abort(new Error('disconnected: too many connections'))
+  }
+
+  /** Who has not read for two looks what we said: it would stay in memory for as long as the connection does. */
+  #cutUnread(libp2p: Libp2p): void {
+    const behind = libp2p.getConnections().filter((connection) => unsentBytesOf(connection) > unsentBytesMax)
+    for (const connection of behind) {
+      if (!this.#behind.has(connection)) continue
+      this.punish(connection.remotePeer, 'never-reads')
+      connection.abort(new Error('disconnected: never reads'))
+    }
+    this.#behind = new WeakSet(behind)
+  }
+
+  /** gossipsub would go on without it: a peer that takes no gossip any more, and does not know why. */
+  #watchGossip(stream: Stream): void {
+    const peer = this.#ownerOf(stream)
+    if (peer === undefined) return
+    stream.addEventListener('close', ({ error }) => {
+      if (error?.name === 'StreamBufferError') this.punish(peer, 'never-reads')
+    })
   }
 
   /** A stream does not know its peer; its connection does. Looked up once a stream. */
@@ -284,4 +343,8 @@ class DefaultGuard implements HostGuard {
     if (connection !== undefined) this.#streamOwners.set(stream, connection.remotePeer)
     return connection?.remotePeer
   }
+}
+
+function unsentBytesOf({ streams }: Connection): number {
+  return streams.reduce((sum, { writeBufferLength }) => sum + writeBufferLength, 0)
 }

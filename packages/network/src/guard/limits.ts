@@ -18,8 +18,11 @@ export const disconnectMs = 60_000
 /** What a banned peer waits at least. */
 export const banMs = 30 * 60_000
 
-/** Peers remembered, connected or not; the ones unseen for longest are forgotten first. About 1 kB each. */
-export const peersMax = 4096
+/**
+ * Peers remembered, connected or not, and as many addresses; the ones unseen for longest are forgotten first. About
+ * 1 kB each.
+ */
+export const standingsMax = 4096
 
 /** Reasons kept for one peer: what `souk peer list` shows. */
 export const reasonsMax = 16
@@ -41,13 +44,26 @@ export const costs: Readonly<Record<string, number>> = {
   'not-yet-valid': 1,
   // Each message beyond the budget, once the burst is used up.
   'too-many-messages': 1,
-  // Bytes at a rate that no honest program sends: enough to disconnect at once.
+  'too-many-from-address': 1,
+  // No gossipsub writes it; once may be a version that we do not know.
+  'malformed-rpc': 10,
+  // What no honest program sends, or at a rate at which none does: enough to disconnect at once.
+  'oversize-rpc': 25,
+  'too-many-rpcs': 25,
   'too-many-bytes': 25,
-  'too-many-frames': 25
+  'too-many-frames': 25,
+  'too-many-streams': 25,
+  'never-reads': 25
 }
 
 /** Messages that are new to us from one peer: a market of 4 million listings a day brings 50 a second. */
 export const gossipBudget: Budget = { perSecond: 50, burst: 500 }
+
+/**
+ * Units of gossip RPCs, as `unitsOf` counts them: repetitions, control messages and all. A peer that carries 300 topics
+ * subscribes and grafts with 900 at once; after that one sends a few for each message. A unit takes up to 10 µs.
+ */
+export const gossipControlBudget: Budget = { perSecond: 1000, burst: 8000 }
 
 /** What {@link Guard.allow} grants per peer and protocol when the protocol has no row of its own. */
 export const requestBudgetDefault: Budget = { perSecond: 20, burst: 200 }
@@ -55,6 +71,7 @@ export const requestBudgetDefault: Budget = { perSecond: 20, burst: 200 }
 /** Rows of {@link Guard.allow} by protocol. */
 export const requestBudgets: Readonly<Record<string, Budget>> = {
   gossip: gossipBudget,
+  'gossip-control': gossipControlBudget,
   // One unit a request and one a record served: a joining node fetches 10,000 listings at once, then little.
   '/souk/sync/1': { perSecond: 2000, burst: 100_000 },
   // Milliseconds of this node's time for comparing sets: an honest session takes 5 to 50, a bomb 20 a message.
@@ -81,8 +98,8 @@ export const streamBytes: readonly (readonly [prefix: string, budget: Budget])[]
   ['/souk/kad/', { perSecond: 256 * 1024, burst: 2 * 2 ** 20 }],
   // Requests are small; reconciliation frames go up to 1 MiB.
   ['/souk/sync/', { perSecond: 2 * 2 ** 20, burst: 8 * 2 ** 20 }],
-  // What is relayed has the relay's own limits; it is counted at the connection.
-  ['/libp2p/circuit/', connectionBytes]
+  // A relayed connection carries up to 16 MiB each way.
+  ['/libp2p/circuit/', { perSecond: 4 * 2 ** 20, burst: 24 * 2 ** 20 }]
 ]
 
 /** Every other protocol: identify, ping, messages, located sets, image requests. */
@@ -90,6 +107,48 @@ export const streamBytesDefault: Budget = { perSecond: 256 * 1024, burst: 4 * 2 
 
 /** Frames on streams that the peer opened, all protocols together: what a flood of tiny ones costs is their number. */
 export const streamFrames: Budget = { perSecond: 4000, burst: 20_000 }
+
+/** A frame of the multiplexer with less in it counts as small: what it costs is itself. */
+export const smallFrameBytes = 256
+
+/** Small frames of one connection, asked for or not: a stream takes about six to open, and a window one for 128 KiB. */
+export const smallFrames: Budget = { perSecond: 4000, burst: 20_000 }
+
+/** Streams that a peer opens: a page of pictures takes sixty. Each costs about 1 ms. */
+export const streamOpenings: Budget = { perSecond: 60, burst: 400 }
+
+/**
+ * Bytes that wait for one stream, and for one connection, because the other side does not read. Whoever answers waits
+ * for the stream between frames of at most 1 MiB.
+ */
+export const unsentBytesMax = 4 * 2 ** 20
+
+/** How often it is looked who does not read. Twice in a row too much unsent is no hiccup. */
+export const unreadLookMs = 1000
+
+/** What all who come from one address may do together, as a multiple of what one peer may: a household's nodes. */
+export const hostShare = 2
+
+/** What all who come from one /24 or /48 may do together, as a multiple of what one peer may. */
+export const blockShare = 8
+
+/**
+ * What it costs an address, and its block, that somebody who came from there was cut off: the third within minutes
+ * shuts the address, the tenth the block. Connections that are open stay.
+ */
+export const cutOffCost = { host: 7, block: 2 } as const
+
+/** Handshakes at once from one address, and from one block: what leaves room for others among all that may be pending. */
+export const pendingPerHostMax = 8
+
+/** As {@link pendingPerHostMax}, for a /24 or /48. */
+export const pendingPerBlockMax = 32
+
+/** Attempts to connect from one /24 or /48. A handshake costs 2 to 4 ms, whoever turns out to be there. */
+export const attemptsPerBlock: Budget = { perSecond: 64, burst: 256 }
+
+/** Connections beyond the bound while one of them is being chosen to end; then libp2p refuses. */
+export const crowdSpare = 32
 
 /** Inbound connections from one address: a household or an office behind one router. */
 export const connectionsPerHostMax = 16

@@ -1,5 +1,6 @@
 import type { Metrics, MultiaddrConnection, Stream } from '@libp2p/interface'
 import { TokenBucket, type Budget } from './bucket.ts'
+import { unsentBytesMax } from './limits.ts'
 
 /** Called with everything that arrives, before anybody has looked at it. */
 export interface MeterSink {
@@ -7,6 +8,8 @@ export interface MeterSink {
   onConnectionBytes(connection: MultiaddrConnection, bytes: number): void
   /** One frame of a stream that the peer opened. */
   onStreamFrame(stream: Stream, bytes: number): void
+  /** A stream for gossip, which nobody but us writes to. */
+  onGossipTo(stream: Stream): void
 }
 
 /**
@@ -21,9 +24,12 @@ export function createMeter(sink: MeterSink): Metrics {
   return {
     ...silentMetrics,
     trackMultiaddrConnection: (connection) => {
+      letReset(connection)
       before(connection, (bytes) => sink.onConnectionBytes(connection, bytes))
     },
     trackProtocolStream: (stream) => {
+      stream.maxWriteBufferLength ??= unsentBytesMax
+      if (stream.direction === 'outbound' && stream.protocol.startsWith('/meshsub/')) sink.onGossipTo(stream)
       if (stream.direction === 'inbound') before(stream, (bytes) => sink.onStreamFrame(stream, bytes))
     }
   }
@@ -35,6 +41,18 @@ export function meterOf(budget: Budget, now: () => number, onEmpty: () => void):
   return (cost) => {
     if (!bucket.take(cost, now())) onEmpty()
   }
+}
+
+/**
+ * libp2p ends a WebSocket with status 1006, which no WebSocket lets itself be told: what we cut off would stay open, and
+ * its bytes go on coming in.
+ */
+function letReset(connection: object): void {
+  const { websocket } = connection as { websocket?: { close(): void; terminate?: () => void } }
+  if (websocket === undefined) return
+  Object.assign(connection, {
+    sendReset: () => (websocket.terminate === undefined ? websocket.close() : websocket.terminate())
+  })
 }
 
 interface DataSource {

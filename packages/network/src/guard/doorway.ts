@@ -1,0 +1,166 @@
+import type { MultiaddrConnection } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { addressGroups, type AddressGroups, isLoopback } from './address.ts'
+import type { Budget } from './bucket.ts'
+import {
+  attemptsPerBlock,
+  blockShare,
+  connectionsPerBlockMax,
+  connectionsPerHostMax,
+  cutOffCost,
+  hostShare,
+  pendingPerBlockMax,
+  pendingPerHostMax
+} from './limits.ts'
+import { Standings } from './standings.ts'
+
+/** How strict a doorway is; see `GuardInit`. */
+export interface DoorwayInit {
+  readonly now: () => number
+  readonly connectionsPerHostMax?: number
+  readonly connectionsPerBlockMax?: number
+  readonly limitLoopback?: boolean
+  readonly denyHost?: (host: string) => boolean
+  readonly allowHost?: (host: string) => boolean
+}
+
+/**
+ * What may come from one address, and from one /24 or /48, whoever it says it is: identities cost nothing, addresses
+ * do. Of each it counts connections, handshakes and attempts, and remembers how many who came from there were cut off.
+ */
+export class Doorway {
+  readonly #init: DoorwayInit
+  readonly #standings: Standings
+  readonly #counts = new Map<string, number>()
+  readonly #pending = new WeakMap<MultiaddrConnection, () => void>()
+
+  constructor(init: DoorwayInit) {
+    this.#init = init
+    this.#standings = new Standings(init.now)
+  }
+
+  /** Judges an inbound connection before its handshake, and counts it when it may go on. */
+  denies(connection: MultiaddrConnection): boolean {
+    if (this.isDeniedHost(connection.remoteAddr)) return true
+    const groups = this.groupsOf(connection.remoteAddr)
+    if (groups === undefined) return false
+    if (this.#refuses(groups) || !this.#allowAttempt(groups)) return true
+    const places = this.#placesOf(groups, 'connection')
+    const pending = placesFor(groups, 'pending', { host: pendingPerHostMax, block: pendingPerBlockMax })
+    if (!this.#hasRoom([...places, ...pending])) return true
+    const end = this.#occupy(pending)
+    this.#pending.set(connection, end)
+    const leave = this.#occupy(places)
+    connection.addEventListener('close', () => [end, leave].forEach((done) => done()), { once: true })
+    return false
+  }
+
+  /** A handshake is over. */
+  upgraded(connection: MultiaddrConnection): void {
+    this.#pending.get(connection)?.()
+  }
+
+  /**
+   * As {@link denies} for a socket that has yet to become a connection.
+   *
+   * @returns What to call when the socket has closed; undefined when it is to be closed at once.
+   */
+  admitSocket(address: Multiaddr): (() => void) | undefined {
+    if (this.isDeniedHost(address)) return undefined
+    const groups = this.groupsOf(address)
+    if (groups === undefined) return () => undefined
+    const places = this.#placesOf(groups, 'socket')
+    return this.#refuses(groups) || !this.#hasRoom(places) ? undefined : this.#occupy(places)
+  }
+
+  /** Takes from what all who come from an address, and from its block, may do together: `host`, `block` name the empty one. */
+  take(address: Multiaddr, { name, budget, cost }: { name: string; budget: Budget; cost: number }): Full | undefined {
+    const groups = this.groupsOf(address)
+    if (groups === undefined) return undefined
+    const nowMs = this.#init.now()
+    for (const [kind, share] of [
+      ['host', hostShare],
+      ['block', blockShare]
+    ] as const) {
+      const standing = this.#standings.of(nameOf(groups, kind))
+      if (!standing.allow(name, times(budget, share), cost, nowMs)) return kind
+    }
+    return undefined
+  }
+
+  /** Somebody who came from there was cut off. */
+  blame(address: Multiaddr): void {
+    const groups = this.groupsOf(address)
+    if (groups === undefined) return
+    for (const kind of ['host', 'block'] as const) {
+      this.#standings.of(nameOf(groups, kind)).punish('cut-off', this.#init.now(), cutOffCost[kind])
+    }
+  }
+
+  isDeniedHost(address: Multiaddr): boolean {
+    const host = addressGroups(address)?.host
+    return host !== undefined && this.#init.denyHost?.(host) === true
+  }
+
+  /** Undefined for what is not counted by address. */
+  groupsOf(address: Multiaddr): AddressGroups | undefined {
+    const groups = addressGroups(address)
+    if (groups === undefined || (isLoopback(groups) && this.#init.limitLoopback !== true)) return undefined
+    return this.#init.allowHost?.(groups.host) === true ? undefined : groups
+  }
+
+  #refuses(groups: AddressGroups): boolean {
+    return this.#standings.refuses(nameOf(groups, 'host')) || this.#standings.refuses(nameOf(groups, 'block'))
+  }
+
+  #allowAttempt(groups: AddressGroups): boolean {
+    return this.#standings.of(nameOf(groups, 'block')).allow('attempts', attemptsPerBlock, 1, this.#init.now())
+  }
+
+  #placesOf(groups: AddressGroups, what: string): Place[] {
+    const host = this.#init.connectionsPerHostMax ?? connectionsPerHostMax
+    const block = this.#init.connectionsPerBlockMax ?? connectionsPerBlockMax
+    return placesFor(groups, what, { host, block })
+  }
+
+  #hasRoom(places: readonly Place[]): boolean {
+    return places.every(({ name, max }) => (this.#counts.get(name) ?? 0) < max)
+  }
+
+  /** @returns What gives the places back; a second call does nothing. */
+  #occupy(places: readonly Place[]): () => void {
+    for (const { name } of places) this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
+    let held = true
+    return () => {
+      if (!held) return
+      held = false
+      for (const { name } of places) this.#release(name)
+    }
+  }
+
+  #release(name: string): void {
+    const left = (this.#counts.get(name) ?? 0) - 1
+    if (left > 0) this.#counts.set(name, left)
+    else this.#counts.delete(name)
+  }
+}
+
+/** Which of the two had none left. */
+export type Full = 'host' | 'block'
+
+interface Place {
+  readonly name: string
+  readonly max: number
+}
+
+function placesFor(groups: AddressGroups, what: string, max: { host: number; block: number }): Place[] {
+  return (['host', 'block'] as const).map((kind) => ({ name: `${what} ${nameOf(groups, kind)}`, max: max[kind] }))
+}
+
+function nameOf(groups: AddressGroups, kind: Full): string {
+  return `${kind} ${groups[kind]}`
+}
+
+function times({ perSecond, burst }: Budget, share: number): Budget {
+  return { perSecond: perSecond * share, burst: burst * share }
+}
