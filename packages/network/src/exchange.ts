@@ -20,12 +20,14 @@ export type ExchangeHost = Pick<Libp2p, 'peerId' | 'handle' | 'unhandle' | 'dial
 export interface Guard {
   /** Takes `cost` from what `peer` may still do on `protocol`; false when it has used that up. */
   allow(peer: PeerId, protocol: string, cost: number): boolean
+  /** Takes what an answer has cost, into debt if it must: until that is paid back nothing is allowed. */
+  charge(peer: PeerId, protocol: string, cost: number): void
   /** Tells that `peer` did what no honest peer does. */
   punish(peer: PeerId, code: string): void
 }
 
 /** Allows everything: for tests and closed networks. */
-export const openGuard: Guard = { allow: () => true, punish: () => {} }
+export const openGuard: Guard = { allow: () => true, charge: () => {}, punish: () => {} }
 
 /** Bounds of one protocol. */
 export interface ExchangeLimits {
@@ -176,6 +178,7 @@ async function answerOne(stream: Stream, connection: Connection, context: Answer
       throw new ProtocolError('refused', 'this peer has used up what it may send')
     }
     const answer = await answerAt(desk, question, { connection, context })
+    guard.charge(peer, protocol, answer.length / answerBytesPerUnit)
     desk.hand(stream)
     await frames.write(answer, { signal })
     await endGently(stream, signal)
@@ -246,6 +249,9 @@ function framesOf(stream: Stream, bytesMax: number): ReturnType<typeof lpStream<
 
 /** A length prefix, and what the transport may deliver with the same chunk after the frame. */
 const frameSlackBytes = 64 * 1024
+
+/** Finding what is answered takes as long as reading a question of an eighth of its size. */
+const answerBytesPerUnit = 8192
 
 /** A question is on its way when its stream opens: one that has not come by then was never meant to. */
 const questionMs = 10_000

@@ -1,5 +1,5 @@
 import { identify } from '@libp2p/identify'
-import type { Libp2p } from '@libp2p/interface'
+import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { kadDHT, passthroughMapper, type SingleKadDHT } from '@libp2p/kad-dht'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { noise } from '@libp2p/noise'
@@ -22,10 +22,13 @@ export interface PeerInit {
   readonly relay?: boolean
   /** Listen through a relay only. */
   readonly behindRelay?: boolean
+  /** Who it is; a new one by default. */
+  readonly privateKey?: PrivateKey
 }
 
 export async function createPeer(init: PeerInit = {}): Promise<Peer> {
   const libp2p = await createLibp2p({
+    ...(init.privateKey && { privateKey: init.privateKey }),
     addresses: { listen: init.behindRelay ? ['/p2p-circuit'] : ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp(), circuitRelayTransport()],
     connectionEncrypters: [noise()],
@@ -78,7 +81,7 @@ export function memoryStore(): KeyValueStore {
 /** Counts what it is told, and allows what `allow` says. */
 export function recordingGuard(allow: Guard['allow'] = () => true): Guard & { readonly codes: string[] } {
   const codes: string[] = []
-  return { allow, punish: (_peer, code) => void codes.push(code), codes }
+  return { allow, charge: () => {}, punish: (_peer, code) => void codes.push(code), codes }
 }
 
 function isServer(peer: Peer): boolean {

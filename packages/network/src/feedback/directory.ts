@@ -18,7 +18,7 @@ import { type FeedbackRecord, getValue, openFeedback, putValue } from './value.t
 
 /** The least that a directory needs. */
 export interface FeedbackDirectoryComponents {
-  readonly libp2p: ExchangeHost & Pick<Libp2p, 'getPeers' | 'logger'>
+  readonly libp2p: ExchangeHost & Pick<Libp2p, 'getConnections' | 'getPeers' | 'logger'>
   /** Made with `feedbackDhtInit()`, or its replicas refuse all feedback. */
   readonly dht: Pick<KadDHT, 'get' | 'put' | 'getClosestPeers' | 'getMode'>
   /** A sublevel of its own. */
@@ -30,6 +30,8 @@ export interface FeedbackDirectoryInit {
   readonly now?: () => number
   /** Of what this node keeps for others. */
   readonly limits?: Partial<ShelfLimits>
+  /** Told when {@link FeedbackDirectory.held} has changed by somebody's doing. */
+  readonly onChanged?: () => void
 }
 
 /** How far a published record got. */
@@ -67,6 +69,12 @@ export interface FeedbackDirectory extends AsyncDisposable {
   republish(options?: AbortOptions): Promise<void>
   /** What this node keeps for others. */
   held(): { readonly subjects: number; readonly records: number }
+  /**
+   * Drops what is kept here of an identity: feedback that it wrote, and that others wrote about it.
+   *
+   * @returns How many records that were.
+   */
+  drop(identity: Uint8Array): Promise<number>
 }
 
 export async function createFeedbackDirectory(
@@ -159,7 +167,8 @@ export async function createFeedbackDirectory(
     return found
   }
 
-  const stopServing = await serveShelf({ libp2p, dht, guard, shelf }, { now })
+  const onChanged = init.onChanged ?? ((): void => {})
+  const stopServing = await serveShelf({ libp2p, dht, guard, shelf }, { now, onChanged })
   const onTimer = (): void => {
     republisher.run({ signal: stopping.signal }).catch((error: unknown) => log.error('republishing failed - %e', error))
   }
@@ -176,6 +185,7 @@ export async function createFeedbackDirectory(
     get,
     republish: (options = {}) => republisher.run(options),
     held: () => ({ subjects: shelf.subjects().length, records: shelf.count() }),
+    drop: (identity) => shelf.drop(identity),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
       stopping.abort()

@@ -1,6 +1,7 @@
 /** The answering side of `/souk/located-set/1`: keeps what others bring, verified, and tells who asks. */
 import type { KadDHT } from '@libp2p/kad-dht'
-import { type ExchangeHost, type Guard, serveExchange } from '../exchange.ts'
+import { type Asker, type ExchangeHost, type Guard, serveExchange } from '../exchange.ts'
+import { blockOf } from '../guard/address.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import { isServer } from './closest.ts'
 import { idsPerPageMax, locatedSetLimits } from './limits.ts'
@@ -11,16 +12,16 @@ import { openFeedback } from './value.ts'
 /** Serves the shelf to others; returns what ends that. A client of the DHT refuses: nobody would look for it there. */
 export function serveShelf(
   components: { libp2p: ExchangeHost; dht: Pick<KadDHT, 'getMode'>; guard: Guard; shelf: Shelf },
-  init: { now: () => number }
+  init: { now: () => number; onChanged: () => void }
 ): Promise<() => Promise<void>> {
   const { libp2p, dht, guard, shelf } = components
 
-  async function answer(bytes: Uint8Array): Promise<Uint8Array> {
+  async function answer(bytes: Uint8Array, { address }: Pick<Asker, 'address'>): Promise<Uint8Array> {
     if (!isServer(dht)) throw new ProtocolError('refused', 'this node keeps no sets')
     const question = decodeQuestion(bytes)
     switch (question.op) {
       case 'add':
-        return encodeAnswer.add(await addBytes(shelf, question.record, init.now()))
+        return encodeAnswer.add(await add(question.record, blockOf(address)))
       case 'sum':
         return encodeAnswer.sum(shelf.summary(question.subject))
       case 'list': {
@@ -32,22 +33,24 @@ export function serveShelf(
     }
   }
 
-  return serveExchange({ libp2p, guard }, { protocol: locatedSetProtocol, limits: locatedSetLimits, answer })
-}
-
-/**
- * Takes a record that a peer sent.
- *
- * @throws {@link ProtocolError} when the bytes are no feedback; being full is an outcome, not an error.
- */
-async function addBytes(shelf: Shelf, bytes: Uint8Array, nowMs: number): Promise<AddOutcome> {
-  const record = openFeedback(bytes, { nowMs })
-  try {
-    return { status: await shelf.add(record) }
-  } catch (error) {
-    if (error instanceof ProtocolError) return { status: 'refused', code: error.code }
-    throw error
+  /**
+   * Takes a record that a peer sent.
+   *
+   * @throws {@link ProtocolError} when the bytes are no feedback; being full is an outcome, not an error.
+   */
+  async function add(bytes: Uint8Array, block: string): Promise<AddOutcome> {
+    const record = openFeedback(bytes, { nowMs: init.now() })
+    try {
+      const status = await shelf.add(record, { block })
+      if (status === 'kept') init.onChanged()
+      return { status }
+    } catch (error) {
+      if (error instanceof ProtocolError) return { status: 'refused', code: error.code }
+      throw error
+    }
   }
+
+  return serveExchange({ libp2p, guard }, { protocol: locatedSetProtocol, limits: locatedSetLimits, answer })
 }
 
 /** As many of the records asked for as one answer carries, in the order asked; the asker asks again for the rest. */

@@ -2,9 +2,10 @@
  * Keeping feedback alive: DHT values lapse after 48 hours, keepers leave and join. Who published a record puts it
  * again daily; keepers of one subject compare their sets, and the nearest of them put the values again.
  */
-import type { AbortOptions, Logger, PeerId } from '@libp2p/interface'
+import type { AbortOptions, Libp2p, Logger, PeerId } from '@libp2p/interface'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { encodeCanonical, decodeCanonical, recordDigest, reopenRecord } from '@souk/records'
+import { blockOf } from '../guard/address.ts'
 import { createQueue, type KeyValueStore, prefixRange } from '../store.ts'
 import { isServer, type ClosestPeers } from './closest.ts'
 import {
@@ -35,7 +36,7 @@ interface Components {
   readonly client: KeeperClient
   readonly closest: ClosestPeers
   readonly dht: Parameters<typeof isServer>[0]
-  readonly libp2p: { readonly peerId: PeerId }
+  readonly libp2p: Pick<Libp2p, 'peerId' | 'getConnections'>
   readonly log: Logger
 }
 
@@ -135,7 +136,7 @@ function isDue(lastMs: number | undefined, nowMs: number): boolean {
 
 /** Two keepers end with the union of what they have, as far as their bounds allow. Equal sets cost one question. */
 async function reconcile(
-  { shelf, client }: Pick<Components, 'shelf' | 'client'>,
+  { shelf, client, libp2p }: Pick<Components, 'shelf' | 'client' | 'libp2p'>,
   { peer, subject }: { peer: PeerId; subject: Uint8Array },
   options: AbortOptions
 ): Promise<void> {
@@ -144,8 +145,10 @@ async function reconcile(
   if (theirs.count === ours.count && theirs.sum === ours.sum) return
   const held = new Set((await shelfDigests(shelf, subject)).map(bytesToHex))
   const reading = await readKeepers(client, { peers: [peer], subject, known: held, enough: 1 }, options)
+  const [connection] = libp2p.getConnections(peer)
+  const block = connection === undefined ? 'unconnected' : blockOf(connection.remoteAddr)
   // A bound of this shelf may refuse some; the other keeper keeps them.
-  for (const record of reading.records.values()) await shelf.add(record).catch(() => {})
+  for (const record of reading.records.values()) await shelf.add(record, { block }).catch(() => {})
   const listed = new Set(reading.listed)
   const toSend = Array.from(held).filter((digest) => !listed.has(digest))
   for (const digest of toSend.slice(0, recordsPerRunMax)) {

@@ -4,15 +4,18 @@
  * A bound invites stuffing, so what gives way is chosen such that the rated one gains nothing by it. A receipt needs
  * the subject's own signature: only the subject can make feedback about itself in bulk. It would make good ones, so
  * the best give way first. Among equals a secret of each keeper decides, so that nobody can work out a set that
- * crowds a given record out of all keepers. When the shelf as a whole is full, the subject farthest from this peer
- * gives way: others are nearer to it.
+ * crowds a given record out of all keepers. When the shelf as a whole is full, the block of addresses that has brought
+ * most gives way, for identities that trade with themselves cost nothing; of what it brought, the subject farthest
+ * from this peer: others are nearer to it.
  *
- * Keys: `r/<subject>/<digest>` the record; `a/<subject>/<author>/<order>/<digest>` for quotas;
- * `e/<subject>/<rank>/<digest>` the order of giving way, last first; `x/<expiry>/<subject>/<digest>`; `secret`.
+ * Keys: `r/<subject>/<digest>` the record; `a/<subject>/<author>/<order>/<digest>` for quotas, with a name for the block
+ * that brought it; `e/<subject>/<rank>/<digest>` the order of giving way in a set, last first;
+ * `o/<block>/<distance>/<subject>/<rank>/<digest>` that of what a block brought; `x/<expiry>/<subject>/<digest>`; `secret`.
  */
 import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex, concatBytes, hexToBytes, randomBytes } from '@noble/hashes/utils.js'
+import { bytesToHex, concatBytes, hexToBytes, randomBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { conflictsPerSlotMax, recordDigest, reopenRecord } from '@souk/records'
+import { Shares } from '../guard/shares.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import { countKeys, createQueue, type KeyValueOperation, type KeyValueStore, prefixRange, timeKey } from '../store.ts'
 import { shelfLimits } from './limits.ts'
@@ -31,9 +34,10 @@ export interface Shelf {
   /**
    * Takes a record in.
    *
+   * @param from.block - Of the addresses that it came from; absent for what this node itself has to say.
    * @throws {@link ProtocolError} `slot-full`, `author-full`, `subject-full` or `store-full`.
    */
-  add(record: FeedbackRecord): Promise<'kept' | 'known'>
+  add(record: FeedbackRecord, from?: { readonly block: string }): Promise<'kept' | 'known'>
   summary(subject: Uint8Array): SetSummary
   /** At most `limit` digests after `after`, ascending. */
   page(subject: Uint8Array, options: { after: Uint8Array | undefined; limit: number }): Promise<SetPage>
@@ -46,6 +50,8 @@ export interface Shelf {
   count(): number
   /** Drops what has expired. */
   sweep(): Promise<void>
+  /** Drops what an identity has written, and what was written about it. Returns how many records that were. */
+  drop(identity: Uint8Array): Promise<number>
 }
 
 /** @param init.distance - How far a subject is from this peer; the larger of two sorts later. */
@@ -56,30 +62,55 @@ export async function createShelf(
   const { store } = components
   const limits: ShelfLimits = { ...shelfLimits, ...init.limits }
   const secret = await loadSecret(store)
-  const sets = await loadSets(store, init.distance)
+  const sets = await loadSets(store)
   const inOrder = createQueue()
+  const blocks = await loadBlocks(store)
   let total = Array.from(sets.values()).reduce((sum, { count }) => sum + count, 0)
 
-  const setOf = (subject: string): HeldSet =>
-    sets.get(subject) ?? { count: 0, sum: 0n, distance: init.distance(hexToBytes(subject)) }
+  const setOf = (subject: string): SetSummary => sets.get(subject) ?? { count: 0, sum: 0n }
 
   function tally(subject: string, digest: string, sign: 1n | -1n): void {
-    const { count, sum, distance } = setOf(subject)
-    const next = { count: count + Number(sign), sum: addToSum(sum, hexToBytes(digest), sign), distance }
+    const { count, sum } = setOf(subject)
+    const next = { count: count + Number(sign), sum: addToSum(sum, hexToBytes(digest), sign) }
     total += Number(sign)
     if (next.count === 0) sets.delete(subject)
     else sets.set(subject, next)
   }
 
-  async function add(record: FeedbackRecord): Promise<'kept' | 'known'> {
-    const entry = entryOf(record, secret)
+  async function add(record: FeedbackRecord, from: { block: string } | undefined): Promise<'kept' | 'known'> {
+    const entry = placesOf(record, from === undefined ? own : nameOf(from.block, secret))
     if ((await store.get(entry.keys.record)) !== undefined) return 'known'
     await checkAuthor(entry)
     const leaving = await makeRoom(entry)
     await store.batch([...(leaving ? removalOf(leaving) : []), ...insertionOf(entry, record.bytes)])
-    if (leaving) tally(leaving.subject, leaving.digest, -1n)
-    tally(entry.subject, entry.digest, 1n)
+    if (leaving) tallyEntry(leaving, -1n)
+    tallyEntry(entry, 1n)
     return 'kept'
+  }
+
+  const placesOf = (record: FeedbackRecord, block: string): Entry =>
+    entryOf(record, { secret, block, distance: init.distance(record.content.subject) })
+
+  function tallyEntry({ subject, digest, block }: Entry, sign: 1n | -1n): void {
+    tally(subject, digest, sign)
+    if (block !== own) blocks.add(block, Number(sign))
+  }
+
+  /** All places of a record that is held. */
+  async function heldEntry(subject: string, digest: string): Promise<Entry | undefined> {
+    const bytes = await store.get(`r/${subject}/${digest}`)
+    if (bytes === undefined) return undefined
+    const record = reopenRecord(bytes) as FeedbackRecord
+    const block = await store.get(placesOf(record, own).keys.author)
+    return placesOf(record, new TextDecoder().decode(block))
+  }
+
+  async function remove(subject: string, digest: string): Promise<boolean> {
+    const entry = await heldEntry(subject, digest)
+    if (entry === undefined) return false
+    await store.batch(removalOf(entry))
+    tallyEntry(entry, -1n)
+    return true
   }
 
   async function checkAuthor({ subject, author, slot }: Entry): Promise<void> {
@@ -95,22 +126,30 @@ export async function createShelf(
   /** The entry that gives way to `entry`, if one must. */
   async function makeRoom(entry: Entry): Promise<Entry | undefined> {
     if (setOf(entry.subject).count >= limits.recordsPerSubjectMax) {
-      return giveWay(entry, { of: entry.subject, code: 'subject-full' })
+      return giveWay(entry)
     }
     if (total < limits.recordsMax) return undefined
-    return giveWay(entry, { of: farthest(sets, entry.subject, setOf(entry.subject).distance), code: 'store-full' })
+    return giveWayOfBlock(entry)
   }
 
-  async function giveWay(
-    entry: Entry,
-    { of, code }: { of: string; code: 'subject-full' | 'store-full' }
-  ): Promise<Entry | undefined> {
-    for await (const key of store.keys({ ...prefixRange(`e/${of}/`), reverse: true, limit: 1 })) {
-      if (of === entry.subject && key <= entry.keys.rank) break
-      const bytes = await store.get(`r/${of}/${key.slice(key.lastIndexOf('/') + 1)}`)
-      if (bytes !== undefined) return entryOf(reopenRecord(bytes) as FeedbackRecord, secret)
+  /** The record that gives way within a full set. */
+  async function giveWay(entry: Entry): Promise<Entry | undefined> {
+    for await (const key of store.keys({ ...prefixRange(`e/${entry.subject}/`), reverse: true, limit: 1 })) {
+      if (key <= entry.keys.rank) break
+      return heldEntry(entry.subject, key.slice(key.lastIndexOf('/') + 1))
     }
-    throw new ProtocolError(code, 'nothing that is held gives way to this record')
+    throw new ProtocolError('subject-full', 'nothing that is held gives way to this record')
+  }
+
+  /** The farthest of the block that has most; of the newcomer's own only what is farther than it. */
+  async function giveWayOfBlock(entry: Entry): Promise<Entry | undefined> {
+    const block = blocks.crowding(entry.block) ?? entry.block
+    for await (const key of store.keys({ ...prefixRange(`o/${block}/`), reverse: true, limit: 1 })) {
+      if (block === entry.block && key <= entry.keys.order) break
+      const [, , , subject = '', , digest = ''] = key.split('/')
+      return heldEntry(subject, digest)
+    }
+    throw new ProtocolError('store-full', 'nothing that is held gives way to this record')
   }
 
   async function page(
@@ -137,15 +176,21 @@ export async function createShelf(
   async function sweep(): Promise<void> {
     for await (const key of store.keys({ gte: 'x/', lt: `x/${timeKey(init.now())}` })) {
       const [, , subject = '', digest = ''] = key.split('/')
-      const bytes = await store.get(`r/${subject}/${digest}`)
-      if (bytes === undefined) continue
-      await store.batch(removalOf(entryOf(reopenRecord(bytes) as FeedbackRecord, secret)))
-      tally(subject, digest, -1n)
+      await remove(subject, digest)
     }
   }
 
+  async function drop(identity: string): Promise<number> {
+    let count = 0
+    for await (const key of store.keys(prefixRange('a/'))) {
+      const [, subject = '', author, , digest = ''] = key.split('/')
+      if ((subject === identity || author === identity) && (await remove(subject, digest))) count++
+    }
+    return count
+  }
+
   return {
-    add: (record) => inOrder(() => add(record)),
+    add: (record, from) => inOrder(() => add(record, from)),
     summary(subject) {
       const { count, sum } = setOf(bytesToHex(subject))
       return { count, sum }
@@ -155,12 +200,9 @@ export async function createShelf(
     get: (subject, digest) => store.get(`r/${bytesToHex(subject)}/${bytesToHex(digest)}`),
     subjects: () => Array.from(sets.keys(), (subject) => hexToBytes(subject)),
     count: () => total,
-    sweep: () => inOrder(sweep)
+    sweep: () => inOrder(sweep),
+    drop: (identity) => inOrder(() => drop(bytesToHex(identity)))
   }
-}
-
-interface HeldSet extends SetSummary {
-  readonly distance: string
 }
 
 /** A record's places on the shelf; hexadecimal. */
@@ -169,10 +211,28 @@ interface Entry {
   readonly digest: string
   readonly author: string
   readonly slot: string
-  readonly keys: { readonly record: string; readonly author: string; readonly rank: string; readonly expiry: string }
+  /** A name for the block of addresses that brought it; {@link own} for none. */
+  readonly block: string
+  readonly keys: {
+    readonly record: string
+    readonly author: string
+    readonly rank: string
+    readonly order: string
+    readonly expiry: string
+  }
 }
 
-function entryOf(record: FeedbackRecord, secret: Uint8Array): Entry {
+/** What this node has to say itself belongs to no block, and makes room for nobody. */
+const own = ''
+
+function nameOf(block: string, secret: Uint8Array): string {
+  return bytesToHex(sha256(concatBytes(secret, utf8ToBytes(block))).subarray(0, 8))
+}
+
+function entryOf(
+  record: FeedbackRecord,
+  { secret, block, distance }: { secret: Uint8Array; block: string; distance: string }
+): Entry {
   const digestBytes = recordDigest(record.id)
   const subject = bytesToHex(record.content.subject)
   const digest = bytesToHex(digestBytes)
@@ -183,43 +243,40 @@ function entryOf(record: FeedbackRecord, secret: Uint8Array): Entry {
     record: `r/${subject}/${digest}`,
     author: `a/${subject}/${author}/${slot}/${digest}`,
     rank: `e/${subject}/${rank}/${digest}`,
+    order: `o/${block}/${distance}/${subject}/${rank}/${digest}`,
     expiry: `x/${timeKey(record.expiresAtMs)}/${subject}/${digest}`
   }
-  return { subject, digest, author, slot, keys }
+  return { subject, digest, author, slot, block, keys }
 }
 
 const nothing = new Uint8Array()
 
-function insertionOf({ keys }: Entry, bytes: Uint8Array): KeyValueOperation[] {
-  const marks = [keys.author, keys.rank, keys.expiry].map((key) => ({ type: 'put' as const, key, value: nothing }))
-  return [{ type: 'put', key: keys.record, value: bytes }, ...marks]
+function insertionOf({ keys, block }: Entry, bytes: Uint8Array): KeyValueOperation[] {
+  const marks = [keys.rank, keys.order, keys.expiry].map((key) => ({ type: 'put' as const, key, value: nothing }))
+  const author = { type: 'put' as const, key: keys.author, value: utf8ToBytes(block) }
+  return [{ type: 'put', key: keys.record, value: bytes }, author, ...marks]
 }
 
 function removalOf({ keys }: Entry): KeyValueOperation[] {
   return Object.values(keys).map((key) => ({ type: 'del', key }))
 }
 
-function farthest(sets: ReadonlyMap<string, HeldSet>, from: string, distance: string): string {
-  let farthestYet = { subject: from, distance }
-  for (const [subject, set] of sets) {
-    if (set.distance > farthestYet.distance) farthestYet = { subject, distance: set.distance }
+/** How many records each block of addresses has brought. */
+async function loadBlocks(store: KeyValueStore): Promise<Shares> {
+  const blocks = new Shares()
+  for await (const key of store.keys(prefixRange('o/'))) {
+    const block = key.split('/')[1] ?? own
+    if (block !== own) blocks.add(block, 1)
   }
-  return farthestYet.subject
+  return blocks
 }
 
-async function loadSets(
-  store: KeyValueStore,
-  distance: (subject: Uint8Array) => string
-): Promise<Map<string, HeldSet>> {
-  const sets = new Map<string, HeldSet>()
+async function loadSets(store: KeyValueStore): Promise<Map<string, SetSummary>> {
+  const sets = new Map<string, SetSummary>()
   for await (const key of store.keys(prefixRange('r/'))) {
     const [, subject = '', digest = ''] = key.split('/')
-    const {
-      count,
-      sum,
-      distance: far
-    } = sets.get(subject) ?? { count: 0, sum: 0n, distance: distance(hexToBytes(subject)) }
-    sets.set(subject, { count: count + 1, sum: addToSum(sum, hexToBytes(digest), 1n), distance: far })
+    const { count, sum } = sets.get(subject) ?? { count: 0, sum: 0n }
+    sets.set(subject, { count: count + 1, sum: addToSum(sum, hexToBytes(digest), 1n) })
   }
   return sets
 }

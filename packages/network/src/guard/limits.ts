@@ -80,6 +80,8 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   'sync-refusal': { perSecond: 0.5, burst: 10 },
   // Look-ups of a small network all pass by each of its peers; one answer takes 0.3 ms.
   '/souk/kad/1.0.0': { perSecond: 100, burst: 2000 },
+  // A question is one unit, 8 KiB of answer another: reading a set of 2,000 takes 320.
+  '/souk/located-set/1': { perSecond: 40, burst: 400 },
   // Questions beyond a budget that are only refused: an honest outbox runs into a few.
   refusal: { perSecond: 1, burst: 50 },
   'sync-hint': { perSecond: 4, burst: 40 }

@@ -262,6 +262,38 @@ describe('keeping feedback alive', () => {
     expect((await joined.directory.find(rated.publicKey)).records).toEqual([])
   })
 
+  test('outlives all eight keepers, who leave one a day, with rater and rated long gone', async () => {
+    let now = Date.now()
+    const members = await market(13, { now: () => now })
+    const [hub, rater] = members as [Member, Member]
+    const rated = person()
+    const records = [1, 3, 5].map((stars) => feedbackOf({ buyer: person(), seller: rated, stars, nowMs: now }))
+    for (const record of records) await rater.directory.publish(record)
+    const leave = async ({ directory, peer }: Member): Promise<void> => {
+      await directory[Symbol.asyncDispose]()
+      await peer.stop()
+    }
+    const holders = members.filter((one) => one.directory.held().records > 0)
+    expect(holders).toHaveLength(8)
+    // The rater goes first. Whoever lets newcomers in must stay to the end, holder or not.
+    const leaving = [rater, ...holders.filter((one) => one !== rater && one !== hub)]
+    let left = members
+    for (const one of leaving) {
+      await leave(one)
+      left = left.filter((other) => other !== one)
+      now += 24 * 3600 * 1000
+      await Promise.all(left.map(({ directory }) => directory.republish()))
+    }
+    const late = await member({ now: () => now })
+    await join(late.peer, hub.peer)
+    if (holders.includes(hub)) await leave(hub)
+    const found = await late.directory.find(rated.publicKey)
+    expect(ids(found)).toEqual(records.map(({ id }) => id).toSorted())
+    expect(left.filter((one) => !holders.includes(one) && one.directory.held().records === 3)).toHaveLength(
+      left.filter((one) => !holders.includes(one)).length
+    )
+  })
+
   test('what was published with nobody there is put again when it is due', async () => {
     let now = Date.now()
     const clock = { now: () => now }

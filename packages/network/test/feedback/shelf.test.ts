@@ -116,14 +116,50 @@ describe('a shelf', () => {
   test('that is full as a whole keeps what is near', async () => {
     const near = person()
     const shelf = await shelfOf({ limits: { recordsMax: 5 }, near: near.publicKey })
+    const add = (record: FeedbackRecord): Promise<string> => shelf.add(record, { block: '192.0.2' })
     const elsewhere = Array.from({ length: 5 }, () => feedbackOf({ buyer: person(), seller: person() }))
-    for (const record of elsewhere) await shelf.add(record)
+    for (const record of elsewhere) await add(record)
     const own = Array.from({ length: 5 }, () => feedbackOf({ buyer: person(), seller: near, stars: 3 }))
-    for (const record of own) expect(await shelf.add(record)).toBe('kept')
+    for (const record of own) expect(await add(record)).toBe('kept')
     expect(shelf.subjects().map(hex)).toEqual([hex(near.publicKey)])
-    expect(await codeOf(shelf.add(feedbackOf({ buyer: person(), seller: person() })))).toBe('store-full')
-    expect(await codeOf(shelf.add(feedbackOf({ buyer: person(), seller: near, stars: 1 })))).toBe('none')
+    expect(await codeOf(add(feedbackOf({ buyer: person(), seller: person() })))).toBe('store-full')
+    expect(await codeOf(add(feedbackOf({ buyer: person(), seller: near, stars: 1 })))).toBe('none')
     expect(await held(shelf, near.publicKey)).toHaveLength(5)
+  })
+
+  test('that one block of addresses has filled makes room for what comes from elsewhere, over a restart too', async () => {
+    const [store, near] = [memoryStore(), person()]
+    const limits = { recordsMax: 8 }
+    const first = await shelfOf({ limits, store, near: near.publicKey })
+    const stuffing = Array.from({ length: 12 }, () => feedbackOf({ buyer: person(), seller: near }))
+    for (const record of stuffing) await first.add(record, { block: '192.0.2' }).catch(() => 'full')
+    expect(first.count()).toBe(8)
+    const shelf = await shelfOf({ limits, store, near: near.publicKey })
+    const honest = Array.from({ length: 4 }, () => feedbackOf({ buyer: person(), seller: person() }))
+    for (const record of honest) expect(await shelf.add(record, { block: '198.51.100' })).toBe('kept')
+    expect(shelf.count()).toBe(8)
+    for (const { content, id } of honest) expect(await held(shelf, content.subject)).toEqual([id])
+    // Now both have four: neither has more to give.
+    const far = feedbackOf({ buyer: person(), seller: person() })
+    expect(await codeOf(shelf.add(far, { block: '203.0.113' }))).toBe('none')
+    const own = feedbackOf({ buyer: person(), seller: person() })
+    expect(await shelf.add(own)).toBe('kept')
+    expect(await held(shelf, own.content.subject)).toEqual([own.id])
+  })
+
+  test('drops what an identity wrote and what was written about it, and nothing else', async () => {
+    const shelf = await shelfOf()
+    const [ana, bo, cy] = [person(), person(), person()]
+    const records = [
+      feedbackOf({ buyer: ana, seller: bo }),
+      feedbackOf({ buyer: cy, seller: ana }),
+      feedbackOf({ buyer: cy, seller: bo })
+    ]
+    for (const record of records) await shelf.add(record, { block: '192.0.2' })
+    expect(await shelf.drop(ana.publicKey)).toBe(2)
+    expect(shelf.count()).toBe(1)
+    expect(await held(shelf, bo.publicKey)).toEqual([records[2]!.id])
+    expect(await shelf.drop(ana.publicKey)).toBe(0)
   })
 
   test('lets go of what has expired, and of nothing else', async () => {
