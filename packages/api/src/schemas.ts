@@ -293,6 +293,7 @@ export const statusView = z.object({
   searchable: z.boolean(),
   sync: z.enum(['alone', 'catching-up', 'current']),
   storage: z.object({ state: z.enum(['ok', 'read-only', 'damaged']), imageBytes: count }),
+  clock: z.object({ state: z.enum(['unknown', 'ok', 'off']), aheadMs: z.int().optional() }),
   chains: z.array(
     z.object({ chain: text(64), state: z.enum(['ok', 'unreachable', 'wrong-contract']), block: count.optional() })
   ),

@@ -80,6 +80,8 @@ export interface RecordGateInit {
   readonly verifier?: Verifier
   /** How much work is asked for. By default what an idle node asks, of everybody. */
   readonly price?: Omit<PriceInit, 'now'>
+  /** What becomes of a record that is out of its time by our clock: one of the two may be wrong. Rejected by default. */
+  readonly onUntimely?: (from: PeerId, code: RecordErrorCode) => Verdict
   /** Told of every judgement. */
   readonly onChecked?: (source: RecordSource, result: GateResult) => void
 }
@@ -89,10 +91,12 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
   const { store, guard } = components
   const verifier = init.verifier ?? createVerifier()
   const price = createPrice({ ...init.price, now: init.now })
+  const untimely = ({ from }: RecordSource, { code }: GateResult): Verdict =>
+    init.onUntimely?.(from, code as RecordErrorCode) ?? 'reject'
 
   const open = async (bytes: Uint8Array, source: RecordSource): Promise<AnyRecord | GateResult> => {
     const opened = await openPriced(bytes, { price, store, rules: { nowMs: init.now(), verifier } })
-    if (!('bytes' in opened)) return opened
+    if (!('bytes' in opened)) return isUntimely(opened) ? { ...opened, verdict: untimely(source, opened) } : opened
     const { id, market, channel } = opened
     if (source.topic !== undefined && topicOf(market, channel) !== source.topic) {
       return { verdict: 'reject', code: 'wrong-topic', id }
@@ -206,6 +210,11 @@ function verdictOf(code: RecordErrorCode, bytes: Uint8Array, nowMs: number): Ver
   if (code === 'unknown-kind' || code === 'bad-version' || code === 'too-little-work') return 'ignore'
   if (code === 'expired' && ranOutLately(bytes, nowMs)) return 'ignore'
   return 'reject'
+}
+
+/** True for what a wrong clock makes wrong, here or there. */
+function isUntimely({ verdict, code }: GateResult): boolean {
+  return verdict === 'reject' && (code === 'expired' || code === 'not-yet-valid')
 }
 
 /** True when the record ran out lately and nothing else is wrong with it: seen from just before its end it is valid. */

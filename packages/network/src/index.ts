@@ -36,6 +36,7 @@ export type {
   RecordStore,
   Verdict
 } from './gate.ts'
+export type { ClockState, PeerClocks } from './clocks.ts'
 export type { Budget } from './guard/bucket.ts'
 export { requestBudgetDefault, requestBudgets } from './guard/limits.ts'
 export type { Guard, GuardInit, HostGuard, PeerReport } from './guard/guard.ts'

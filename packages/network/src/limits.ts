@@ -65,3 +65,18 @@ export const relayLimits: RelayLimits = {
   connectionMs: 10 * 60_000,
   connectionBytes: 16n * 1024n * 1024n
 }
+
+/**
+ * A clock that differs by more is wrong, and its owner told: records from five minutes ahead are refused, and nobody
+ * wants to learn of it only then. Phones and computers that ask a time server differ by well under a second.
+ */
+export const clockOffMs = 2 * 60_000
+
+/** A clock that went on so much other than the steady one has been set. */
+export const clockJumpMs = 30_000
+
+/** How often that is looked at. */
+export const clockLookMs = 5_000
+
+/** How often peers are asked again what time it is; a clock drifts by a second a day. */
+export const clocksAskedEveryMs = 10 * 60_000

@@ -3,6 +3,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { type Channel, createVerifier, type SoukRecord, type Verifier } from '@souk/records'
 import type { Datastore } from 'interface-datastore'
 import { type CatchUp, createCatchUp } from './catch-up/catch-up.ts'
+import { createPeerClocks, type PeerClocks } from './clocks.ts'
 import type { CatchUpReport } from './catch-up/client.ts'
 import { catchUpsMax } from './catch-up/limits.ts'
 import type { RecordReader, SyncSource } from './catch-up/source.ts'
@@ -63,6 +64,7 @@ export interface Network extends AsyncDisposable {
   readonly libp2p: Host
   readonly peerId: PeerId
   readonly guard: Guard
+  readonly clocks: Pick<PeerClocks, 'now' | 'onChange'>
   readonly keeper: Keeper
   readonly gate: RecordGate
   /** Where others can reach this node. */
@@ -105,6 +107,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
   const channels = new Map<string, Channel[]>()
   const guard: HostGuard = createGuard({ ...init.guard, now })
   const libp2p = await (init.createHost ?? createHost)({ ...components, guard }, init)
+  const clocks = await createPeerClocks({ libp2p, guard }, { now })
   const ownVerifier = createVerifier()
   const gate = createRecordGate(
     { store: records, guard },
@@ -113,6 +116,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
       verifier: init.verifier ?? ownVerifier,
       ...(init.price && { price: init.price }),
       carries: (market, channel) => channels.get(market)?.includes(channel) === true,
+      onUntimely: (from, code) => clocks.judge(from, code),
       onChecked: (from, result) => events.emit('record-checked', { source: from, result })
     }
   )
@@ -147,6 +151,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
   return {
     libp2p,
     peerId: libp2p.peerId,
+    clocks,
     guard,
     keeper,
     gate,
@@ -175,13 +180,16 @@ export async function createNetwork(components: NetworkComponents, init: Network
     },
     catchUp: (peer, options) => catchUp.from(peer, options),
     on: (name, listener) => events.on(name, listener),
-    [Symbol.asyncDispose]: () => stopAll(keeper, catchUp, libp2p, ownVerifier)
+    [Symbol.asyncDispose]: () => stopAll(keeper, clocks, catchUp, libp2p, ownVerifier)
   }
 }
 
 /** Dialling ends first, so that nothing comes back while the rest is being stopped. */
-async function stopAll(keeper: Keeper, catchUp: CatchUp, libp2p: Host, verifier: AsyncDisposable): Promise<void> {
+async function stopAll(
+  ...[keeper, clocks, catchUp, libp2p, verifier]: [Keeper, PeerClocks, CatchUp, Host, AsyncDisposable]
+): Promise<void> {
   await keeper[Symbol.asyncDispose]()
+  await clocks[Symbol.asyncDispose]()
   await catchUp[Symbol.asyncDispose]()
   await libp2p.stop()
   await verifier[Symbol.asyncDispose]()

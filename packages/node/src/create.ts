@@ -30,6 +30,7 @@ import { createEventBus } from './events.ts'
 import { createEvidence } from './evidence.ts'
 import { createFeedbacks } from './feedbacks.ts'
 import { followSync, forwardEvents } from './forward.ts'
+import { watchHealth } from './health.ts'
 import { startHousework } from './housework.ts'
 import { openInstall } from './install.ts'
 import { createLetters } from './letters.ts'
@@ -239,6 +240,19 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     startHousework({ storage, profiles, listings, feedback, orders, images: () => images.peek(), onError }, { now })
   )
 
+  const health = watchHealth({
+    storage,
+    network,
+    // What was published from the future is refused by others until then: it is said again.
+    onClockRight: async () => {
+      mail.hurry()
+      await profiles.refresh()
+      await listings.renew({ endsBeforeMs: 0, nowMs: now() })
+    },
+    onProblem,
+    onError
+  })
+
   // Last in, first out: listeners are told to stop before what they listen to closes.
   opened.defer(() => closing.abort())
 
@@ -253,7 +267,8 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     records: records.count(),
     searchable: storage.search.indexedSequence >= records.lastSequence,
     sync: sync.now,
-    storage: { state: storage.state === 'read-only' ? 'read-only' : 'ok', imageBytes: await images.bytes() },
+    storage: { state: health.storage, imageBytes: await images.bytes() },
+    clock: health.clock,
     chains: await Promise.all(chains.all.map((chain) => chain.state())),
     undelivered: storage.outbox.list().length,
     startedAtMs,

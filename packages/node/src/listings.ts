@@ -52,7 +52,12 @@ export interface ListingDesk extends Listings {
    * @returns Whether there was a listing to take from.
    */
   take(key: string, options: { quantity: number; extraOps: readonly StorageOp[] }): Promise<boolean>
-  /** Publishes again what ends before `endsBeforeMs`, and forgets what nobody can buy any more. @returns how many. */
+  /**
+   * Publishes again what ends before `endsBeforeMs`, and what a wrong clock made in the future; forgets what nobody can
+   * buy any more.
+   *
+   * @returns How many were published.
+   */
   renew(options: { endsBeforeMs: number; nowMs: number }): Promise<number>
 }
 
@@ -162,7 +167,7 @@ export function createListings(components: ListingsComponents, context: DraftCon
     async renew({ endsBeforeMs, nowMs }) {
       await forgetOld(nowMs)
       const ending = (await records.list({ kind: 'listing', author, limit: pageMax })).filter(
-        (record) => record.expiresAtMs < endsBeforeMs
+        ({ expiresAtMs, createdAtMs }) => expiresAtMs < endsBeforeMs || createdAtMs > nowMs
       )
       for (const { key } of ending) {
         await inTurn(key, async () => {

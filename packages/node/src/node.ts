@@ -131,7 +131,15 @@ export interface StatusView {
   readonly searchable: boolean
   /** `alone`: nobody is connected. `catching-up`: what is shown may not be all. `current`: it is. */
   readonly sync: 'alone' | 'catching-up' | 'current'
+  /** `damaged` until what was lost has been fetched from a peer. */
   readonly storage: { readonly state: 'ok' | 'read-only' | 'damaged'; readonly imageBytes: number }
+  /** How this machine's clock stands to those of peers. */
+  readonly clock: {
+    /** `off` by more than two minutes. */
+    readonly state: 'unknown' | 'ok' | 'off'
+    /** Above zero when it is ahead. */
+    readonly aheadMs?: number | undefined
+  }
   readonly chains: readonly {
     readonly chain: string
     readonly state: 'ok' | 'unreachable' | 'wrong-contract'

@@ -2,6 +2,7 @@ import type { StatusView } from '@souk/node'
 import type { Command } from 'commander'
 import { CliError, showError } from '../errors.ts'
 import type { Begin, Invocation } from '../invocation.ts'
+import { clockText } from './status.ts'
 
 /** One thing that was looked at. */
 interface Finding {
@@ -101,8 +102,14 @@ async function nodeFindings(run: Invocation): Promise<Finding[]> {
   }
 }
 
+const storageHints: Record<StatusView['storage']['state'], string | undefined> = {
+  ok: undefined,
+  'read-only': 'make room on the disk: it goes on by itself',
+  damaged: 'what was lost is fetched from peers; connect to some if there are none'
+}
+
 function statusFindings(status: StatusView): Finding[] {
-  const { peers, sync, storage, searchable, undelivered, chains, rssBytes } = status
+  const { peers, sync, storage, clock, searchable, undelivered, chains, rssBytes } = status
   return [
     { check: 'node', result: 'ok', detail: `answers, ${Math.round(rssBytes / 1e6)} MB` },
     {
@@ -115,7 +122,14 @@ function statusFindings(status: StatusView): Finding[] {
       check: 'storage',
       result: storage.state === 'ok' ? 'ok' : 'failed',
       detail: storage.state,
-      hint: storage.state === 'read-only' ? 'make room on the disk, then restart' : undefined
+      hint: storageHints[storage.state]
+    },
+    {
+      check: 'clock',
+      result: clock.state === 'off' ? 'failed' : 'ok',
+      detail: clockText(clock),
+      hint:
+        clock.state === 'off' ? 'set the clock of this machine: others refuse what comes from the future' : undefined
     },
     { check: 'search', result: searchable ? 'ok' : 'warning', detail: searchable ? 'ready' : 'being built' },
     {

@@ -19,6 +19,7 @@ const shape: Shape<StatusView> = {
     { name: 'searchable', of: ({ searchable }) => String(searchable) },
     { name: 'undelivered', of: ({ undelivered }) => undelivered },
     { name: 'storage', of: ({ storage }) => `${storage.state}, ${storage.imageBytes} bytes of images` },
+    { name: 'clock', of: ({ clock }) => clockText(clock) },
     { name: 'chains', of: ({ chains }) => chains.map(chainText).join('\n') },
     { name: 'peerId', of: ({ peerId }) => peerId },
     { name: 'addresses', of: ({ addresses }) => addresses.join('\n') },
@@ -36,6 +37,12 @@ export function addStatus(command: Command, begin: Begin): void {
       if (identity?.backedUpAtMs === undefined) run.out.note(`\n${backUpWarning(run.souk)}`)
     })
   )
+}
+
+/** `clock-off`, 120 minutes ahead. */
+export function clockText({ state, aheadMs = 0 }: StatusView['clock']): string {
+  if (state !== 'off') return state
+  return `clock-off, ${Math.round(Math.abs(aheadMs) / 60_000)} minutes ${aheadMs > 0 ? 'ahead' : 'behind'}`
 }
 
 function chainText({ chain, state, block }: StatusView['chains'][number]): string {

@@ -233,7 +233,7 @@ class DefaultKeeper implements Keeper {
       .map(({ dueAtMs }) => dueAtMs)
     clearTimeout(this.#timer)
     if (due.length === 0) return
-    this.#timerDueAtMs = Math.max(nowMs, Math.min(...due))
+    this.#timerDueAtMs = Math.max(nowMs, Math.min(...due, nowMs + this.#longestMs))
     this.#timer = setTimeout(() => this.#dialDue(), this.#timerDueAtMs - nowMs)
     this.#timer.unref()
   }
@@ -250,9 +250,18 @@ class DefaultKeeper implements Keeper {
   }
 
   #isDue(entry: Entry, nowMs: number): boolean {
-    if (entry.connectedAtMs !== undefined || entry.dialing || entry.dueAtMs > nowMs) return false
+    if (entry.connectedAtMs !== undefined || entry.dialing || this.#isLater(entry, nowMs)) return false
     if (this.#guard.refuses(entry.peer)) return false
     return isPinned(entry) || this.#libp2p.getPeers().length + this.#dialing() < this.#target
+  }
+
+  /** A wait that no back-off makes comes from a clock that has been set back since. */
+  #isLater({ dueAtMs }: Entry, nowMs: number): boolean {
+    return dueAtMs > nowMs && dueAtMs - nowMs <= this.#longestMs
+  }
+
+  get #longestMs(): number {
+    return 1.5 * (this.#init.backoffMaxMs ?? backoffMaxMs)
   }
 
   get #target(): number {
