@@ -7,7 +7,7 @@ import { decodeSlot, encodeSlot, type SlotEntry, slotKey } from './slot.ts'
 import type { StorageOp, Tables } from './tables.ts'
 
 /** Why a record is no longer in the store. */
-export type RemovalReason = 'superseded' | 'expired' | 'evicted' | 'damaged'
+export type RemovalReason = 'superseded' | 'expired' | 'evicted' | 'dropped' | 'damaged'
 
 /** A record that was taken out. */
 export interface RemovedRecord {

@@ -117,6 +117,8 @@ export interface RecordStore {
   bytes(): number
   /** Takes out what has expired. Returns how many records that were. */
   sweep(nowMs: number): Promise<number>
+  /** Takes out what an author has signed, but for this node's own. Returns how many records that were. */
+  drop(author: Uint8Array): Promise<number>
   on<Name extends keyof RecordEvents>(name: Name, listener: (event: RecordEvents[Name]) => void): Unsubscribe
 }
 
@@ -288,6 +290,16 @@ class LevelRecordStore implements RecordStore {
     return swept
   }
 
+  async drop(author: Uint8Array): Promise<number> {
+    let dropped = 0
+    for (let more = true; more;) {
+      const some = await this.#init.lane.run(() => this.#dropSome(author))
+      dropped += some
+      more = some >= sweepRecordsMax
+    }
+    return dropped
+  }
+
   /** Starts writing what waits, unless that is going on. */
   #drain(): void {
     if (this.#draining) return
@@ -404,6 +416,20 @@ class LevelRecordStore implements RecordStore {
     }
     await this.#commit(draft, { sync: false })
     return { rows: keys.length, records: expired.length }
+  }
+
+  async #dropSome(author: Uint8Array): Promise<number> {
+    const digests: Uint8Array[] = []
+    for await (const value of this.#tables.slots.values(within(author))) {
+      for (const { digest, own } of decodeSlot(value)) if (!own) digests.push(digest)
+      if (digests.length >= sweepRecordsMax) break
+    }
+    const leaving = await this.#stored(digests)
+    const draft = this.#draft()
+    await draft.loadSlots(leaving.map(({ record }) => record))
+    for (const stored of leaving) draft.remove(stored, 'dropped')
+    await this.#commit(draft, { sync: false })
+    return leaving.length
   }
 
   /** Removals are only news for a while: a projection that missed some of those trimmed starts over. */

@@ -87,6 +87,21 @@ export function recordTests({ describe, test }: TestRunner, factory: StoreFactor
         assert.equal(store.records.count(), 0)
       }))
 
+    test('what an author signed can be taken out, and nothing else goes with it', () =>
+      withStore(factory, async ({ store }) => {
+        const theirs = [listing(ana), listing(ana, { key: 'el.00000002' }), feedback(ana, bo)]
+        const own = listing(ana, { key: 'el.00000003' })
+        const others = [listing(bo), feedback(bo, ana)]
+        await store.records.put([...theirs, ...others])
+        await store.records.put(own, { own: true })
+        assert.equal(await store.records.drop(ana.publicKey), 3)
+        assert.equal(store.records.count(), 3)
+        for (const { id } of [own, ...others]) assert.ok(await store.records.get(id))
+        assert.deepEqual(ids(await store.records.feedbackOn(bo.publicKey)), [])
+        assert.equal(await store.records.drop(ana.publicKey), 0)
+        assert.deepEqual(await store.records.put(theirs), ['stored', 'stored', 'stored'])
+      }))
+
     test('an immutable slot keeps the two harshest, as evidence, and the harsher stands', () =>
       withStore(factory, async ({ store }) => {
         const [first, second, third] = [0, 1, 2].map((n) => feedback(ana, bo, { stars: n + 1, createdAtMs: nowMs + n }))
