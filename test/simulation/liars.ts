@@ -1,0 +1,174 @@
+/**
+ * Nodes that lie. Each runs the real network code, over a store that is not true or with messages that no honest node
+ * sends, so that a lie goes as far as the protocol lets it.
+ */
+import type { Network, NetworkComponents, Partition, PartitionId } from '@souk/network'
+import { createItemVector, type Item } from '@souk/negentropy'
+import { type AnyRecord, type Channel, recordDigest, type RecordId, topicOf } from '@souk/records'
+import { digestName } from './market.ts'
+import type { Peer } from './peer.ts'
+import type { Random } from './random.ts'
+
+/**
+ * - `stale`: serves whatever it has ever seen, superseded and deleted records too.
+ * - `forged`: serves records whose signature does not hold, or others than were asked for.
+ * - `oversize`: serves and sends far more than any bound.
+ * - `withholding`: lists all that it has, and records that do not exist, and serves none.
+ * - `flooding`: gossips records of its own, valid and not, as fast as it can.
+ */
+export const liarKinds = ['stale', 'forged', 'oversize', 'withholding', 'flooding'] as const
+export type LiarKind = (typeof liarKinds)[number]
+
+/** What a liar gives its network in place of the truth. */
+export function disguise(kind: LiarKind, components: NetworkComponents, random: Random): NetworkComponents {
+  if (kind === 'flooding') return components
+  const hoard = new Hoard(components, random, kind)
+  return { ...components, records: hoard.records, sync: hoard.sync }
+}
+
+/** What a liar does unasked, from time to time. */
+export async function misbehave(kind: LiarKind, { peer, network, records, random }: Scene): Promise<void> {
+  const { pubsub } = network.libp2p.services
+  const channel = random.pick(peer.channels.filter((one) => one.startsWith('listings/')))
+  const send = (bytes: Uint8Array): Promise<unknown> =>
+    pubsub.publish(topicOf('main', channel), bytes).catch(() => undefined)
+  const known = records.length === 0 ? undefined : random.pick(records)
+  if (kind === 'oversize') await Promise.all([send(random.bytes(300_000)), pushFrame(network, random)])
+  if (kind === 'forged' && known !== undefined) await send(forge(known, random))
+  if (kind === 'stale' && known !== undefined) await send(known)
+  if (kind !== 'flooding') return
+  for (let sent = 0; sent < floodOnce; sent++)
+    await send(known && random.chance(0.5) ? forge(known, random) : junk(random))
+}
+
+/** What a liar has to work with. */
+export interface Scene {
+  readonly peer: Peer
+  readonly network: Network
+  /** Records of others, as they travel. */
+  readonly records: readonly Uint8Array[]
+  readonly random: Random
+}
+
+const floodOnce = 100
+
+const syncProtocol = '/souk/sync/1'
+
+/** A frame of catch-up that says that it is 256 MiB long, and its first 64 KiB. */
+async function pushFrame({ libp2p }: Network, random: Random): Promise<void> {
+  const peers = libp2p.getPeers()
+  if (peers.length === 0) return
+  try {
+    const stream = await libp2p.dialProtocol(random.pick(peers), syncProtocol)
+    stream.send(Uint8Array.of(0x80, 0x80, 0x80, 0x80, 0x01))
+    stream.send(random.bytes(65_536))
+  } catch {
+    // The other side has had enough of it.
+  }
+}
+
+function junk(random: Random): Uint8Array {
+  return random.bytes(200 + random.below(2000))
+}
+
+/** One bit of the signature, or of what is signed, is another. */
+export function forge(bytes: Uint8Array, random: Random): Uint8Array {
+  const forged = bytes.slice()
+  const at = random.chance(0.5) ? 7 + random.below(64) : random.below(forged.length)
+  forged[at] = (forged[at] ?? 0) ^ (1 << random.below(8))
+  return forged
+}
+
+interface Hoarded {
+  readonly bytes: Uint8Array
+  readonly digest: Uint8Array
+  readonly channel: Channel
+  readonly day: number
+  readonly createdAtMs: number
+}
+
+const dayMs = 86_400_000
+
+/** Keeps every record that it has ever been given, and shows it as what is live. */
+class Hoard {
+  readonly #inner: NetworkComponents
+  readonly #random: Random
+  readonly #kind: LiarKind
+  readonly #seen = new Map<string, Hoarded>()
+
+  constructor(inner: NetworkComponents, random: Random, kind: LiarKind) {
+    this.#inner = inner
+    this.#random = random
+    this.#kind = kind
+  }
+
+  get records(): NetworkComponents['records'] {
+    const { records } = this.#inner
+    const put = async (list: readonly AnyRecord[]): ReturnType<typeof records.put> => {
+      for (const record of list) this.#keep(record)
+      return records.put(list)
+    }
+    const getBytes = async (ids: readonly RecordId[]): Promise<(Uint8Array | undefined)[]> =>
+      ids.map((id) => this.#serve(id))
+    const inner = this.#inner
+    return {
+      put,
+      getBytes,
+      get lastSequence() {
+        return inner.records.lastSequence
+      }
+    }
+  }
+
+  get sync(): NetworkComponents['sync'] {
+    const { sync } = this.#inner
+    return {
+      epoch: sync.epoch,
+      wanted: (digests) => Promise.resolve(digests.filter((digest) => !this.#seen.has(digestName(digest)))),
+      cursor: (peer) => sync.cursor(peer),
+      saveCursor: (peer, cursor) => sync.saveCursor(peer, cursor),
+      partitions: ({ channels }) => this.#partitions(channels),
+      items: (partition) => Promise.resolve(createItemVector(this.#itemsOf(partition))),
+      changesSince: (sequence, { channels }) => {
+        const page = [...this.#seen.values()].slice(sequence, sequence + 1000)
+        const changes = page.filter(({ channel }) => channels.includes(channel))
+        return Promise.resolve({ changes, next: sequence + page.length, done: page.length < 1000 })
+      }
+    }
+  }
+
+  #keep({ id, bytes, channel, expiresAtMs, createdAtMs }: AnyRecord): void {
+    const digest = recordDigest(id)
+    const day = Math.floor(expiresAtMs / dayMs)
+    this.#seen.set(digestName(digest), { bytes, digest, channel, day, createdAtMs })
+    if (this.#kind !== 'withholding') return
+    const invented = this.#random.bytes(32)
+    this.#seen.set(digestName(invented), { bytes, digest: invented, channel, day, createdAtMs })
+  }
+
+  #serve(id: RecordId): Uint8Array | undefined {
+    const held = this.#seen.get(digestName(recordDigest(id)))
+    if (held === undefined || this.#kind === 'withholding') return undefined
+    if (this.#kind === 'oversize') return this.#random.bytes(100_000)
+    if (this.#kind !== 'forged') return held.bytes
+    return this.#random.chance(0.5)
+      ? forge(held.bytes, this.#random)
+      : this.#random.pick([...this.#seen.values()]).bytes
+  }
+
+  #partitions(channels: readonly Channel[]): Partition[] {
+    const found = new Map<string, PartitionId>()
+    for (const { channel, day } of this.#seen.values()) {
+      if (channels.includes(channel)) found.set(`${channel} ${day}`, { market: 'main', channel, day })
+    }
+    return [...found.values()].map((partition) => {
+      const items = createItemVector(this.#itemsOf(partition))
+      return { ...partition, count: items.size, fingerprint: items.fingerprint(0, items.size) }
+    })
+  }
+
+  #itemsOf({ channel, day }: PartitionId): Item[] {
+    const inside = [...this.#seen.values()].filter((one) => one.channel === channel && one.day === day)
+    return inside.map(({ digest, createdAtMs }) => ({ id: digest, timestampMs: createdAtMs }))
+  }
+}
