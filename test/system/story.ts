@@ -1,0 +1,137 @@
+/** Two people trade over their nodes' APIs, each doing what is theirs to do, however often a node dies under them. */
+import type { Person } from '@souk/devnet'
+import type { OrderAction, OrderView } from '@souk/node'
+
+/** What is traded, and how: one order. */
+export interface Deal {
+  /** Names the order on both sides: where it is shipped to, or the title of what is picked up. */
+  readonly label: string
+  /** Of the listing. */
+  readonly title: string
+  readonly quantity: number
+  readonly delivery: 'ship' | 'pick-up'
+  readonly settlement: 'direct' | 'escrow'
+}
+
+/** What each event of a deal is called in the timeline, and by whom it is: nothing more, nothing twice. */
+export const eventsOfDeal: Readonly<Record<'ship' | 'pick-up' | 'escrow', readonly string[]>> = {
+  ship: [
+    'buyer request',
+    'seller accept',
+    'buyer paid',
+    'seller payment-received',
+    'seller ship',
+    'buyer confirm',
+    'seller close'
+  ],
+  'pick-up': ['buyer request', 'seller accept', 'seller handover', 'buyer confirm', 'seller close'],
+  escrow: ['buyer request', 'seller accept', 'seller ship', 'buyer confirm', 'seller close']
+}
+
+/** What both sides of an order must agree on. */
+export function shared({ phase, reason, legs, timeline, total, tracking, listing, shipTo, escrow }: OrderView) {
+  return { phase, reason, legs, timeline, total, tracking, listing, shipTo, escrow }
+}
+
+export function labelOf({ shipTo, listing }: Pick<OrderView, 'shipTo' | 'listing'>): string {
+  return shipTo ?? listing.title
+}
+
+/** True when this side has nothing left to do, to send or to hear. */
+export function isOver({ reason, undelivered, feedback }: OrderView): boolean {
+  const { given, received } = feedback
+  return reason !== undefined && given !== undefined && received !== undefined && undelivered === 0
+}
+
+export interface Side {
+  readonly person: Person
+  /** What this side does about an order as it stands, if anything. */
+  readonly next: (order: OrderView) => Promise<OrderAction | undefined>
+  /** What this side buys. */
+  readonly buys: readonly Deal[]
+  /** Resolves when a person whose node has died has it back. */
+  readonly revived: () => Promise<unknown>
+}
+
+/** Plays one side until all deals are over. A person looks before they act: what is done is not done again. */
+export async function play(side: Side, deals: readonly Deal[]): Promise<OrderView[]> {
+  const labels = new Set(deals.map(({ label }) => label))
+  for (;;) {
+    const { ended } = side.person
+    try {
+      return await side.person.until('the end of all deals', () => turn(side, labels), { timeoutMs: storyTimeoutMs })
+    } catch (error) {
+      if (!(await hasDied(ended))) throw error
+      await side.revived()
+      if (!side.person.isRunning) throw error
+    }
+  }
+}
+
+/** Three restarts and eight blocks fit in many times. */
+const storyTimeoutMs = 90_000
+
+async function turn({ person, buys, next }: Side, labels: ReadonlySet<string>): Promise<OrderView[] | undefined> {
+  const orders = (await person.call('GET /v1/orders')).filter((order) => labels.has(labelOf(order)))
+  const known = new Set(orders.map(labelOf))
+  await Promise.all(buys.filter(({ label }) => !known.has(label)).map((deal) => buy(person, deal)))
+  await Promise.all(orders.map(async (order) => act(person, order, await next(order))))
+  return orders.length === labels.size && orders.every(isOver) ? orders : undefined
+}
+
+async function buy(person: Person, { label, title, quantity, delivery, settlement }: Deal): Promise<void> {
+  const { hits } = await person.call('GET /v1/search', { query: { text: `"${title}"` } })
+  const listing = hits.find((hit) => hit.title === title)?.id
+  if (listing === undefined) return
+  const where = delivery === 'ship' ? ({ country: 'DE', shipTo: label } as const) : {}
+  const bought = person.call('POST /v1/orders', { body: { listing, quantity, delivery, settlement, ...where } })
+  await unless(bought, 'not-found')
+}
+
+async function act(person: Person, order: OrderView, action: OrderAction | undefined): Promise<void> {
+  const { id, reason, feedback } = order
+  if (action !== undefined)
+    await unless(person.call('POST /v1/orders/:id/actions', { params: { id }, body: action }), 'not-allowed-now')
+  if (reason !== undefined && feedback.given === undefined)
+    await person.call('POST /v1/feedback', { body: { order: id, stars: 5 } })
+}
+
+/** What one looked at has gone on meanwhile; then one looks again. */
+async function unless(call: Promise<unknown>, code: string): Promise<void> {
+  await call.catch((error: { code?: string }) => {
+    if (error.code !== code) throw error
+  })
+}
+
+/** A call fails a moment before the process is known to have ended. */
+async function hasDied(ended: Promise<void>): Promise<boolean> {
+  const timer = AbortSignal.timeout(deathTimeoutMs)
+  const alive = new Promise<boolean>((resolve) => timer.addEventListener('abort', () => resolve(false)))
+  return Promise.race([ended.then(() => true), alive])
+}
+
+const deathTimeoutMs = 3_000
+
+const said = ({ timeline }: OrderView, what: string): boolean => timeline.some((entry) => entry.what === what)
+
+/** The buyer: pays, and is content with what comes. */
+export async function buyerNext(order: OrderView): Promise<OrderAction | undefined> {
+  const may = (action: string): boolean => order.allowed.includes(action)
+  if (may('paid') && order.delivery === 'ship') return { action: 'paid' }
+  return may('confirm') && said(order, 'ship') ? { action: 'confirm' } : undefined
+}
+
+/** The seller: accepts, and hands over what is paid. @param codeOf - What the buyer shows at the door. */
+export function sellerNext(codeOf: (id: string) => Promise<string>): Side['next'] {
+  return async (order) => {
+    const may = (action: string): boolean => order.allowed.includes(action)
+    if (may('accept')) return { action: 'accept' }
+    if (may('payment-received') && said(order, 'paid')) return { action: 'payment-received' }
+    if (may('ship') && isPaid(order)) return { action: 'ship', tracking: order.id.slice(0, 8) }
+    return may('handover') ? { action: 'handover', code: await codeOf(order.id) } : undefined
+  }
+}
+
+function isPaid(order: OrderView): boolean {
+  return order.escrow === undefined ? said(order, 'payment-received') : order.escrow.certainty === 'final'
+}
