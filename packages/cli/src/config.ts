@@ -56,7 +56,8 @@ const config = z.strictObject({
       announce: z.array(multiaddr).max(16).optional(),
       bootstrap: z.array(multiaddr).max(64).optional(),
       mdns: z.boolean().optional(),
-      channels: z.array(channel).min(1).max(64).optional()
+      channels: z.array(channel).min(1).max(64).optional(),
+      extraWorkBits: z.int().min(0).max(10).optional()
     })
     .optional(),
   chains: z.array(chain).max(8).optional(),
@@ -96,10 +97,10 @@ export async function readConfig(home: Home, flags: ConfigFlags = {}): Promise<C
   const file =
     bytes === undefined ? {} : check(config, parseYaml(new TextDecoder().decode(bytes), home.config), home.config)
   const chains = flags.chainConfig === undefined ? (file.chains ?? []) : await readChains(flags.chainConfig)
-  const { listen, announce, bootstrap, mdns, channels } = { ...file.network, ...flagsOfNetwork(flags) }
+  const { listen, announce, bootstrap, mdns, channels, extraWorkBits } = { ...file.network, ...flagsOfNetwork(flags) }
   return {
     apiPort: flags.port === undefined ? file.api?.port : portOf(flags.port),
-    network: withoutUndefined({ listen, announce, bootstrap, mdns, channels }),
+    network: withoutUndefined({ listen, announce, bootstrap, mdns, channels, extraWorkBits }),
     chains: chains.map(chainOf),
     trust: withoutUndefined({ curators: file.trust?.curators as Did[] | undefined, rates: file.trust?.rates })
   }

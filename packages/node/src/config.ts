@@ -42,6 +42,11 @@ export interface NetworkInit {
    * `feedback`, ratings are fetched when somebody asks for them.
    */
   readonly channels?: readonly Channel[]
+  /**
+   * Bits of proof of work on top of what this node does anyway for what its user publishes: each doubles the time, and
+   * the chance with nodes that are full or under attack. Default: 0; never more than 22 bits in all.
+   */
+  readonly extraWorkBits?: number
 }
 
 /** Weight of a currency in one reference currency, for reputation only: its logarithm counts, so a rough figure does. */

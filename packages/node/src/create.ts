@@ -43,6 +43,7 @@ import { followOwnProfile } from './own-profile.ts'
 import { createPeers } from './peers.ts'
 import { createPictures, uploadOwner } from './pictures.ts'
 import { createProfiles, type ProfileDesk } from './profiles.ts'
+import { createProver } from './prover.ts'
 import { createPublisher } from './publisher.ts'
 import { createSearches } from './searches.ts'
 import { createWallet } from './wallet.ts'
@@ -100,7 +101,9 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
   const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
   const wallet = walletAddress(identity.walletKey)
 
-  const acquaintances = createAcquaintances([identity.did, ...(init.trust?.curators ?? [])])
+  const acquaintances = createAcquaintances([identity.did, ...(init.trust?.curators ?? [])], {
+    onNew: (author) => void records.trust(author).catch(onError)
+  })
   const network = opened.use(await openNetwork(init, { storage, acquaintances, seed: install.peerSeed }))
   const directory = opened.use(
     await createFeedbackDirectory(
@@ -114,7 +117,16 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     )
   )
   const images = opened.use(lazyImages({ network, storage, directory: install.blocksDirectory }))
-  const publisher = createPublisher({ records, network, signer }, { now, market })
+  const closing = new AbortController()
+  const prover = createProver({
+    signal: closing.signal,
+    onLong: (bits) =>
+      onProblem({ code: 'long-work', message: `${bits} bits of work take a while: what you publish follows` })
+  })
+  const publisher = createPublisher(
+    { records, network, prover, signer },
+    { now, market, extraWorkBits: init.network?.extraWorkBits }
+  )
 
   const reachOf = async (did: Did): Promise<Reachable> => {
     const content = await profiles.contentOf(did)
@@ -195,7 +207,10 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
         wallet,
         random,
         regionOf: async (did) => (await profiles.contentOf(did))?.region,
-        onChange: (order) => bus.emit({ type: 'order', ...order }),
+        onChange: (order) => {
+          acquaintances.meet(order)
+          bus.emit({ type: 'order', id: order.id, phase: order.phase })
+        },
         onProblem
       },
       { now }
@@ -229,11 +244,10 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     )
   )
 
-  const closing = new AbortController()
   forwardEvents({ storage, network, bus, mail, profiles, onError }, { signal: closing.signal })
   const sync = followSync(network, (state) => bus.emit({ type: 'sync', state }))
   await followOwnProfile({ records, profiles, network, onError }, { did: identity.did, now, signal: closing.signal })
-  for (const { counterparty } of await orders.list()) acquaintances.add(counterparty)
+  for (const order of await orders.list()) acquaintances.meet(order)
   mail.start()
   chains.start()
   opened.use(
@@ -307,7 +321,9 @@ async function openNetwork(
         get lastSequence() {
           return records.lastSequence
         },
-        put: (list) => records.put(list, { trusted: (author) => acquaintances.has(author) })
+        put: (list) => records.put(list, { trusted: (author) => acquaintances.has(author) }),
+        holdsSlot: (slot) => records.holdsSlot(slot),
+        putOff: (ids) => records.putOff(ids)
       },
       sync
     },
@@ -319,6 +335,7 @@ async function openNetwork(
       bootstrap: bootstrap ?? [],
       mdns: mdns ?? true,
       carry: { [market]: carried ?? channels },
+      price: { trusts: (author) => acquaintances.has(author), fullness: () => records.fullness() },
       ...(init.now === undefined ? {} : { now: init.now })
     }
   )

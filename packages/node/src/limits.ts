@@ -31,6 +31,21 @@ export const atRelayRetryMsMax = 6 * 60 * minute
 /** One attempt to hand over a message: directly, where the DHT says, and to the recipient's relays. */
 export const deliveryTimeoutMs = 40_000
 
+/**
+ * Bits of work beyond what this node itself would ask of a stranger: eight times the work, so that nodes somewhat fuller
+ * or busier take a record at once. 10 ms for an ordinary listing.
+ */
+export const workHeadroomBits = 3
+
+/** No flood and no full disk makes a node work harder than this by itself: 80 ms on a laptop, a second on a telephone. */
+export const workBitsByItselfMax = 18
+
+/** Tries between two looks at everything else: a millisecond on a laptop, ten on the slowest machine. */
+export const triesPerTurn = 4096
+
+/** Work that takes longer than this is told of. */
+export const longWorkMs = 2_000
+
 /** Results a page when the caller names no limit, and the most that it may ask for. */
 export const pageDefault = 50
 export const pageMax = 500

@@ -52,7 +52,7 @@ export interface OrdersComponents {
   readonly wallet: string
   readonly regionOf: (did: Did) => Promise<string | undefined>
   readonly random: (length: number) => Uint8Array
-  readonly onChange: (order: { id: string; phase: string }) => void
+  readonly onChange: (order: Pick<OrderView, 'id' | 'phase' | 'role' | 'counterparty'>) => void
   readonly onProblem: (problem: { code: string; message: string }) => void
 }
 
@@ -90,7 +90,8 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     inTurn(order, async () => {
       const held = await book.get(order)
       if (held === undefined) return
-      components.onChange({ id: order, phase: held.state.phase })
+      const { state, role, counterparty } = held
+      components.onChange({ id: order, phase: state.phase, role, counterparty })
       steps.look(order)
       await takeFromStock(order)
       const owed = owedBy(held)

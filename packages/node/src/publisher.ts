@@ -1,12 +1,24 @@
-import { type ContentOf, type RecordKind, sealRecord, type Signer, type SoukRecord } from '@souk/records'
+import {
+  type ContentOf,
+  preimageOf,
+  type Priced,
+  type RecordDraft,
+  type RecordKind,
+  sealRecord,
+  type Signer,
+  type SoukRecord,
+  workBitsAskedMax
+} from '@souk/records'
 import type { RecordStore, StorageOp } from '@souk/storage'
 import type { Network } from '@souk/network'
+import { workBitsByItselfMax, workHeadroomBits } from './limits.ts'
+import type { Prover } from './prover.ts'
 import { createTurns } from './turns.ts'
 
 /** Puts this identity's own records into the world. */
 export interface Publisher {
   /**
-   * Signs what the slot says next, stores it durably, then tells the network.
+   * Finds the work for what the slot says next, signs and stores it durably, then tells the network.
    *
    * @param extraOps - Other changes of the batch in which it is stored.
    */
@@ -30,15 +42,20 @@ export interface OwnSlot<K extends RecordKind = RecordKind> {
 
 export interface PublisherComponents {
   readonly records: Pick<RecordStore, 'head' | 'put'>
-  readonly network: Pick<Network, 'publish'>
+  readonly network: Pick<Network, 'publish'> & { readonly gate: Pick<Network['gate'], 'asksStrangers'> }
+  readonly prover: Prover
   readonly signer: Signer
 }
 
-export function createPublisher(
-  components: PublisherComponents,
-  init: { now: () => number; market: string }
-): Publisher {
-  const { records, network, signer } = components
+export interface PublisherInit {
+  readonly now: () => number
+  readonly market: string
+  /** Bits of work that the user does on top. Default: 0. */
+  readonly extraWorkBits?: number | undefined
+}
+
+export function createPublisher(components: PublisherComponents, init: PublisherInit): Publisher {
+  const { records, network, prover, signer } = components
   // Two revisions made at once must not get one `seq`.
   const inTurn = createTurns()
 
@@ -55,6 +72,19 @@ export function createPublisher(
     return record
   }
 
+  const bitsFor = (priced: Priced): number => {
+    const asked = network.gate.asksStrangers(priced)
+    if (asked === 0) return 0
+    const bits = Math.min(workBitsByItselfMax, asked + workHeadroomBits) + (init.extraWorkBits ?? 0)
+    return Math.min(workBitsAskedMax, bits)
+  }
+
+  const seal = async <K extends RecordKind>(draft: RecordDraft<K>): Promise<SoukRecord<K>> => {
+    const { preimage, priced } = preimageOf(draft, signer.publicKey)
+    const bits = bitsFor(priced)
+    return sealRecord(draft, signer, bits === 0 ? { workBits: 0 } : { work: await prover.find(preimage, bits) })
+  }
+
   return {
     announce,
     publish: ({ kind, key, lifeMs }, content, extraOps = []) =>
@@ -63,13 +93,13 @@ export function createPublisher(
         const createdAtMs = init.now()
         const times = { createdAtMs, expiresAtMs: createdAtMs + lifeMs }
         const seq = standing === undefined ? 0 : standing.seq + 1
-        return put(sealRecord({ kind, key, market: init.market, seq, ...times, content }, signer), extraOps)
+        return put(await seal({ kind, key, market: init.market, seq, ...times, content }), extraOps)
       }),
     remove: ({ kind, key, market, seq, expiresAtMs }, extraOps = []) =>
       inTurn(`${kind} ${key}`, async () => {
         const createdAtMs = Math.min(init.now(), expiresAtMs)
         const times = { createdAtMs, expiresAtMs }
-        return put(sealRecord({ kind, key, market, seq: seq + 1, ...times, content: null }, signer), extraOps)
+        return put(await seal({ kind, key, market, seq: seq + 1, ...times, content: null }), extraOps)
       })
   }
 }

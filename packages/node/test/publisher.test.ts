@@ -1,9 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ContentOf, createPhrase, identityFromPhrase, type SoukRecord } from '@souk/records'
+import {
+  type ContentOf,
+  createPhrase,
+  findWork,
+  identityFromPhrase,
+  type Priced,
+  type SoukRecord,
+  workFloor
+} from '@souk/records'
 import { createStorage, type Storage } from '@souk/storage'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { workBitsByItselfMax, workHeadroomBits } from '../src/limits.ts'
+import { createProver } from '../src/prover.ts'
 import { createPublisher, type Publisher } from '../src/publisher.ts'
 
 const lifeMs = 86_400_000
@@ -28,6 +38,9 @@ const slot = { kind: 'listing', key: 'hg.00000000', lifeMs } as const
 let directory: string
 let storage: Storage
 let publisher: Publisher
+let generous: Publisher
+/** What this node would ask of strangers. */
+let asks: (priced: Priced) => number
 let announced: SoukRecord[]
 
 beforeEach(async () => {
@@ -38,10 +51,14 @@ beforeEach(async () => {
     publish: async (record: Pick<SoukRecord, 'market' | 'channel' | 'bytes'>) => {
       announced.push(record as SoukRecord)
       return { peers: 0 }
-    }
+    },
+    gate: { asksStrangers: (priced: Priced) => asks(priced) }
   }
   const { signer } = identityFromPhrase(createPhrase())
-  publisher = createPublisher({ records: storage.records, network, signer }, { now: Date.now, market: 'main' })
+  asks = workFloor
+  const components = { records: storage.records, network, prover: createProver({}), signer }
+  publisher = createPublisher(components, { now: Date.now, market: 'main' })
+  generous = createPublisher(components, { now: Date.now, market: 'main', extraWorkBits: 2 })
 })
 
 afterEach(async () => {
@@ -63,7 +80,8 @@ test('a slot goes on after a revision that failed', async () => {
   expect((await next).seq).toBe(0)
 })
 
-test('listings published at once share writes', async () => {
+test('listings published at once share writes, where their work does not take longer than a write', async () => {
+  asks = () => 0
   let writes = 0
   storage.records.on('stored', () => void writes++)
   const keys = Array.from({ length: 50 }, (_, index) => `hg.${index.toString(36).padStart(8, '0')}`)
@@ -71,4 +89,50 @@ test('listings published at once share writes', async () => {
   expect(storage.records.count()).toBe(50)
   expect(announced).toHaveLength(50)
   expect(writes).toBeLessThan(25)
+})
+
+test('a record has work for nodes that are fuller and busier than an idle one, and for what this one sees itself', async () => {
+  expect((await publisher.publish(slot, content)).work?.bits).toBe(12 + workHeadroomBits)
+  asks = () => 14
+  expect((await publisher.publish(slot, content)).work?.bits).toBe(14 + workHeadroomBits)
+  expect((await generous.publish(slot, content)).work?.bits).toBe(16 + workHeadroomBits)
+})
+
+test('no flood makes a node work harder than it would by itself', async () => {
+  asks = () => 22
+  const record = await publisher.publish(slot, content)
+  expect(record.work?.bits).toBe(workBitsByItselfMax)
+  expect((await publisher.remove(record)).work?.bits).toBe(workBitsByItselfMax)
+})
+
+test('a search lets everything else go on, and tells when it takes long', async () => {
+  const preimage = new TextEncoder().encode('a jug')
+  const told: number[] = []
+  const ended = new AbortController()
+  const onLong = (bits: number): void => {
+    told.push(bits)
+    ended.abort()
+  }
+  const prover = createProver({ signal: ended.signal, onLong })
+  let turns = 0
+  const pulse = setInterval(() => void turns++, 1)
+  await expect(prover.find(preimage, 32)).rejects.toMatchObject({ name: 'AbortError' })
+  clearInterval(pulse)
+  expect(told).toEqual([32])
+  expect(turns).toBeGreaterThan(20)
+  expect(await createProver({}).find(preimage, 12)).toEqual(findWork(preimage, 12))
+})
+
+test('searches wait for each other, and one that fails does not hold up the next', async () => {
+  const prover = createProver({})
+  const preimage = new TextEncoder().encode('a jug')
+  const order: string[] = []
+  const note = (name: string) => () => void order.push(name)
+  const searches = [
+    prover.find(preimage, 17).then(note('long')),
+    prover.find(preimage, 99).catch(note('impossible')),
+    prover.find(preimage, 1).then(note('short'))
+  ]
+  await Promise.all(searches)
+  expect(order).toEqual(['long', 'impossible', 'short'])
 })
