@@ -4,11 +4,12 @@ import {
   catchUpsMax,
   mailboxLimits,
   relayLimits,
+  replicaLimits,
   requestBudgetDefault,
   requestBudgets,
   shelfLimits
 } from '@souk/network'
-import type { Channel } from '@souk/records'
+import { type Channel, workBitsAskedMax } from '@souk/records'
 import { storageLimits } from '@souk/storage'
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
@@ -85,7 +86,9 @@ const configSchema = strict({
   budgets: part({
     gossip: budget(budgetOf('gossip')),
     catchUp: budget(budgetOf('/souk/sync/1')),
+    catchUpWork: budget(budgetOf('sync-work')),
     catchUpHints: budget(budgetOf('sync-hint')),
+    dht: budget(budgetOf('/souk/kad/1.0.0')),
     locatedSet: budget(budgetOf('/souk/located-set/1')),
     mailbox: budget(budgetOf('/souk/mailbox/1'))
   }),
@@ -93,6 +96,15 @@ const configSchema = strict({
     recordsMax: whole(storageLimits.recordsMax, { max: 1e9 }),
     bytesMax: whole(storageLimits.bytesMax, { min: 1024 ** 2, max: 1024 * gib }),
     staleMax: whole(storageLimits.staleMax, { min: 0, max: 1e9 })
+  }),
+  work: part({
+    extraBits: whole(0, { min: 0, max: workBitsAskedMax }),
+    bitsMax: whole(workBitsAskedMax, { min: 0, max: workBitsAskedMax })
+  }),
+  dht: part({
+    bytesMax: whole(replicaLimits.bytesMax, { min: 0, max: 1024 * gib }),
+    bytesPerBlockMax: whole(replicaLimits.bytesPerBlockMax, { max: 1024 * gib }),
+    bytesPerPeerMax: whole(replicaLimits.bytesPerPeerMax, { max: 1024 * gib })
   }),
   locatedSets: part({
     recordsMax: whole(shelfLimits.recordsMax, { min: 0, max: 1e8 }),
@@ -110,6 +122,7 @@ const configSchema = strict({
     envelopesPerConversationMax: whole(mailboxLimits.envelopesPerConversationMax, { max: 1e6 }),
     requestsPerRecipientMax: whole(mailboxLimits.requestsPerRecipientMax, { min: 0, max: 10_000 }),
     envelopesPerAddressMax: whole(mailboxLimits.envelopesPerAddressMax, { max: 1e7 }),
+    bytesPerAddressMax: whole(mailboxLimits.bytesPerAddressMax, { max: 1024 * gib }),
     recipientsPerAddressMax: whole(mailboxLimits.recipientsPerAddressMax, { max: 1e7 }),
     firstContactBits: whole(mailboxLimits.firstContactBits, { min: 0, max: 32 })
   }),

@@ -44,6 +44,8 @@ export function createRelayRecords(
   return {
     records: {
       put,
+      holdsSlot: (slot) => records.holdsSlot(slot),
+      putOff: (ids) => records.putOff(ids),
       getBytes: (ids) => records.getBytes(ids),
       get lastSequence() {
         return records.lastSequence

@@ -188,6 +188,11 @@ async function startNetwork(
         mdns,
         now,
         carry: carriedOf(markets),
+        price: {
+          trusts: (author) => allow.hasIdentity(author),
+          fullness: () => storage.records.fullness(),
+          ...config.work
+        },
         connectionsMax: connections.max,
         catchUpsMax: config.catchUpsMax,
         relay: { ...circuit, connectionBytes: BigInt(circuit.connectionBytes) },

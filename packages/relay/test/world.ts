@@ -137,8 +137,12 @@ const content: ContentOf<'listing'> = {
   tags: ['camera']
 }
 
-/** A listing in `listings/el` of `main`. */
-export function sealListing(signer: Signer, number = 1): SoukRecord<'listing'> {
+/** A listing in `listings/el` of `main`. @param options.workBits - What an idle relay asks for when left out. */
+export function sealListing(
+  signer: Signer,
+  number = 1,
+  options: { readonly workBits?: number } = {}
+): SoukRecord<'listing'> {
   const createdAtMs = Date.now()
   return sealRecord(
     {
@@ -150,7 +154,8 @@ export function sealListing(signer: Signer, number = 1): SoukRecord<'listing'> {
       expiresAtMs: createdAtMs + 20 * 86_400_000,
       content: { ...content, title: `${content.title} #${number}` }
     },
-    signer
+    signer,
+    options
   )
 }
 
