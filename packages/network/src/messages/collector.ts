@@ -46,6 +46,8 @@ export async function createCollector(components: CollectorComponents, init: Col
   /** Makes this identity known to a relay, and takes what it has kept. */
   const visit = async (peer: PeerId): Promise<void> => {
     await client.admit({ peer }, await contacts.keys(), { signal })
+    // From here on it hears of new contacts: what it keeps may bring the first one.
+    keep(peer)
     const processed = new Map<Did, Uint8Array[]>()
     const skip = (digest: Uint8Array): boolean => unopenable.has(bytesToHex(digest))
     try {
@@ -53,6 +55,9 @@ export async function createCollector(components: CollectorComponents, init: Col
     } finally {
       if (processed.size > 0) init.onProcessed(processed)
     }
+  }
+
+  const keep = (peer: PeerId): void => {
     if (relays.has(peer.toString()) || relays.size >= relaysVisitedMax) return
     relays.set(peer.toString(), { peer, addresses: addressesOf(peer) })
     init.onMailboxes()

@@ -37,14 +37,24 @@ export interface Correspondent extends Persona {
 }
 
 export async function correspondent(
-  init: MessagesInit & { peer?: PeerInit; guard?: Guard; persona?: Persona; contacts?: Contacts }
+  init: MessagesInit & {
+    peer?: PeerInit
+    guard?: Guard
+    persona?: Persona
+    contacts?: Contacts
+    keysAsked?: () => void
+  }
 ): Promise<Correspondent> {
   const who = init.persona ?? persona()
   const peer = await createPeer(init.peer)
   const store = memoryStore()
   const { signer, messageKey, prekeySecret } = who
   const contacts = init.contacts ?? createContacts({ store }, { publicKey: signer.publicKey, messageKey })
-  const keys: MessageKeys = { signer, messageKey, prekeySecrets: async () => [prekeySecret] }
+  const prekeySecrets = async (): Promise<Uint8Array[]> => {
+    init.keysAsked?.()
+    return [prekeySecret]
+  }
+  const keys: MessageKeys = { signer, messageKey, prekeySecrets }
   const components = { libp2p: peer, keys, contacts, ...(init.guard && { guard: init.guard }) }
   const messages = await createMessages(components, { workBits: 4, ...init })
   return { ...who, peer, messages, contacts, keys }

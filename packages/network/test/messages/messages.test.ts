@@ -255,6 +255,22 @@ describe('strangers and liars', () => {
     expect(box.messages).toHaveLength(1)
   })
 
+  test('without enough work nothing is verified or decrypted', async () => {
+    const asked: string[] = []
+    const who = persona()
+    const bo = await someone({ persona: who, workBits: 8, keysAsked: () => asked.push('keys') })
+    const mallory = await bare()
+    // Neither the signature nor the box of this is any good: only what comes after the work would tell.
+    const lazy = writeFirstEnvelope({ to: who.signer.publicKey, box: new Uint8Array(100), bits: 7 })
+    const unsigned = lazy.map((byte, index) => (index === lazy.length - 1 ? byte ^ 1 : byte))
+    expect(await ask(mallory, bo, unsigned)).toEqual(encodeCanonical({ v: 1, status: 'refused', code: 'work-missing' }))
+    expect(asked).toEqual([])
+    const worked = writeFirstEnvelope({ to: who.signer.publicKey, box: new Uint8Array(345), bits: 8 })
+    const answer = await ask(mallory, bo, worked).catch(() => undefined)
+    expect(asked).toEqual(['keys'])
+    expect(answer).toBeUndefined()
+  })
+
   test('a peer over its budget is not heard, and others are', async () => {
     const box = inbox()
     const left = new Map<string, number>()
