@@ -35,8 +35,16 @@ export interface DiskInit {
   /** Reopens the sublevels, which close with their database. */
   readonly reopened: () => Promise<void>
   /** The reserve file and its size; none for a database in memory. */
-  readonly reserve: { readonly path: string; readonly bytes: number } | undefined
+  readonly reserve: Reserve | undefined
+  /** A second one, which is not touched while the database is open: without any space it does not open again. */
+  readonly lastReserve?: Reserve | undefined
   readonly recoverEveryMs: number
+}
+
+/** A file that keeps space for when there is none. */
+export interface Reserve {
+  readonly path: string
+  readonly bytes: number
 }
 
 export function createDisk(init: DiskInit): Disk {
@@ -105,6 +113,15 @@ class GuardedDisk implements Disk {
     clearInterval(this.#timer)
     await this.#reserving
     await this.#reopening
+    if (this.#state === 'read-only') await this.#keepWhatIsLeft()
+  }
+
+  /** What opening used of the last reserve's space, and did not need, is for the next opening. */
+  async #keepWhatIsLeft(): Promise<void> {
+    const { lastReserve } = this.#init
+    if (lastReserve === undefined || (await sizeOf(lastReserve.path)) > 0) return
+    const bytes = Math.min(lastReserve.bytes, await freeBytes(lastReserve.path))
+    await take({ ...lastReserve, bytes }).catch(() => undefined)
   }
 
   #write(ops: readonly StorageOp[], sync: boolean): Promise<void> {
@@ -150,17 +167,12 @@ class GuardedDisk implements Disk {
     if (isDiskFull(error)) await this.#enterReadOnly()
   }
 
-  /** Random bytes: a file system that compresses or leaves holes would reserve nothing for zeros. */
   async #reserve(): Promise<void> {
-    const { reserve } = this.#init
-    if (reserve === undefined || (await sizeOf(reserve.path)) === reserve.bytes) return
-    if ((await freeBytes(reserve.path)) < reserve.bytes) throw readOnly()
-    await using file = await open(reserve.path, 'w', 0o600)
-    const chunk = randomBytes(Math.min(reserve.bytes, 1 << 20))
-    for (let at = 0; at < reserve.bytes; at += chunk.length) {
-      await file.write(chunk, 0, Math.min(chunk.length, reserve.bytes - at))
+    for (const reserve of [this.#init.reserve, this.#init.lastReserve]) {
+      if (reserve === undefined || (await sizeOf(reserve.path)) === reserve.bytes) continue
+      if ((await freeBytes(reserve.path)) < reserve.bytes) throw readOnly()
+      await take(reserve)
     }
-    await file.sync()
   }
 
   async #dropReserve(): Promise<void> {
@@ -182,6 +194,16 @@ function readOnly(cause?: unknown): StorageError {
     'the disk is full: nothing more is stored until there is space; free some and it goes on by itself',
     { cause }
   )
+}
+
+/** Random bytes: a file system that compresses or leaves holes would reserve nothing for zeros. */
+async function take({ path, bytes }: Reserve): Promise<void> {
+  await using file = await open(path, 'w', 0o600)
+  const chunk = randomBytes(Math.min(bytes, 1 << 20))
+  for (let at = 0; at < bytes; at += chunk.length) {
+    await file.write(chunk, 0, Math.min(chunk.length, bytes - at))
+  }
+  await file.sync()
 }
 
 async function sizeOf(path: string): Promise<number> {

@@ -78,6 +78,9 @@ export const putOffMs = 5 * minute
 /** Written at the start and given up when the disk is full: room for Level to close, open and write what is ours. */
 export const reserveBytes = 32 * 1024 * 1024
 
+/** Given up when the database does not open for want of space: Level writes its log out, 4 MiB at most, and a list. */
+export const lastReserveBytes = 8 * 1024 * 1024
+
 /** How often a full disk is looked at for space. */
 export const recoverEveryMs = 10_000
 

@@ -4,13 +4,21 @@ import { LevelDatastore } from 'datastore-level'
 import type { Datastore } from 'interface-datastore'
 import { checkRecords, type CheckReport } from './check.ts'
 import { type OpenedDatabase, openDatabase } from './database.ts'
-import { createDisk, type Disk, type DiskState, isDiskFull } from './disk.ts'
+import { createDisk, type Disk, type DiskInit, type DiskState, isDiskFull } from './disk.ts'
 import { decodeStored } from './entry.ts'
 import { StorageError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
 import { type Inbox, type InboxDraft, openInbox } from './inbox.ts'
 import { createLane } from './lane.ts'
-import { putOffMs, recoverEveryMs, refusedMs, reserveBytes, type StorageLimits, storageLimits } from './limits.ts'
+import {
+  lastReserveBytes,
+  putOffMs,
+  recoverEveryMs,
+  refusedMs,
+  reserveBytes,
+  type StorageLimits,
+  storageLimits
+} from './limits.ts'
 import { openSequences } from './log.ts'
 import { createOrderStore, type OrderStore } from './orders.ts'
 import { openOutbox, type Outbox } from './outbox.ts'
@@ -133,14 +141,17 @@ async function databaseOf({ directory, level }: StorageInit): Promise<OpenedData
     throw new StorageError('bad-argument', 'a store lives in a directory or in a database that is given: name one')
   }
   if (level !== undefined) return { level, repaired: false }
-  const path = join(directory as string, 'level')
+  // Level does not open without any space: this is what reserves are for.
+  return openFreeing(directory as string, reserveNames)
+}
+
+async function openFreeing(directory: string, [reserve, ...others]: readonly string[]): Promise<OpenedDatabase> {
   try {
-    return await openDatabase(path)
+    return await openDatabase(join(directory, 'level'))
   } catch (error) {
-    if (!isDiskFull(error)) throw error
-    // Level does not open without any space: this is what the reserve is for.
-    await rm(join(directory as string, reserveName), { force: true })
-    return openDatabase(path)
+    if (reserve === undefined || !isDiskFull(error)) throw error
+    await rm(join(directory, reserve), { force: true })
+    return openFreeing(directory, others)
   }
 }
 
@@ -150,7 +161,7 @@ async function openParts(level: LevelDatabase, init: StorageInit, { repaired }: 
   if (repaired || (await isRebuilding(tables))) await clearDerived(tables, level)
   const epoch = await openSchema(level, tables)
   const sublevels = new Set<LevelDatabase>(Object.values(tables))
-  const bare = createDisk({ level, reserve: reserveOf(init), recoverEveryMs, reopened: () => openAll(sublevels) })
+  const bare = createDisk({ level, ...reservesOf(init), recoverEveryMs, reopened: () => openAll(sublevels) })
   const copy =
     directory === undefined
       ? undefined
@@ -316,10 +327,13 @@ class LevelStorage implements Storage {
   }
 }
 
-const reserveName = 'reserve'
+/** The first is given up when there is no space; the other only when there is none to open with. */
+const reserveNames = ['reserve', 'reserve-2'] as const
 
-function reserveOf({ directory }: StorageInit): { path: string; bytes: number } | undefined {
-  return directory === undefined ? undefined : { path: join(directory, reserveName), bytes: reserveBytes }
+function reservesOf({ directory }: StorageInit): Pick<DiskInit, 'reserve' | 'lastReserve'> {
+  if (directory === undefined) return { reserve: undefined }
+  const [path, lastPath] = reserveNames.map((name) => join(directory, name)) as [string, string]
+  return { reserve: { path, bytes: reserveBytes }, lastReserve: { path: lastPath, bytes: lastReserveBytes } }
 }
 
 function engineOf({ directory, search }: StorageInit): SearchEngine {

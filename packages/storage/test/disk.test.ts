@@ -122,7 +122,7 @@ describe('a full disk', () => {
     await using directory = await temporaryDirectory()
     const disk = join(directory.path, 'disk')
     await mkdir(disk)
-    await execute('mount', ['-t', 'tmpfs', '-o', 'size=44m', 'tmpfs', disk])
+    await execute('mount', ['-t', 'tmpfs', '-o', 'size=52m', 'tmpfs', disk])
     try {
       expect(await eventsAfterFilling(disk)).toEqual(['before', 'full', 'after'])
     } finally {
