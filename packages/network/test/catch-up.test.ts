@@ -4,6 +4,7 @@ import { createReconciler, createItemVector } from '@souk/negentropy'
 import type { SoukRecord } from '@souk/records'
 import { describe, expect, it } from 'vitest'
 import { encodePartitions, encodeQuestion, encodeReconciled, encodeRecords } from '../src/catch-up/frames.ts'
+import { newsAfterMs } from '../src/catch-up/limits.ts'
 import { addressOf, join, nextEvent, settle, startNode, type TestNode } from './support/net.ts'
 import { newSigner, sealListing } from './support/records.ts'
 import { TestStore } from './support/store.ts'
@@ -59,6 +60,17 @@ describe('catch-up', () => {
     await c.store.until(() => c.store.has(record))
     expect(c.network.peers()).toEqual([b.network.peerId])
   })
+
+  it('asks a new peer once more: what is published before gossip is ready does not wait for an hour', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    await settle(a, b)
+    const settledAtMs = performance.now()
+    const isLater = (): boolean => performance.now() - settledAtMs > newsAfterMs / 2
+    const once = nextEvent(b.network, 'caught-up', isLater)
+    // libp2p tells of a peer again when that has found out its addresses: that is asked about by itself, and over by then.
+    expect(await once).toMatchObject({ fetched: 0, equal: true })
+  }, 15_000)
 
   it('carries a bulk that gossip has no budget for', async () => {
     await using a = await startNode()

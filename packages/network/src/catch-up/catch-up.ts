@@ -12,6 +12,7 @@ import {
   frameTimeoutMs,
   hintDelayMs,
   hintPeersMax,
+  newsAfterMs,
   peersPerRound,
   roundEveryMs,
   syncProtocol
@@ -67,6 +68,8 @@ class DefaultCatchUp implements CatchUp {
   readonly #peers = new Map<string, PeerId>()
   /** Peers waiting for their turn, and how they are to be asked. */
   readonly #queue = new Map<string, Errand>()
+  /** When peers that have just connected are asked once more. */
+  readonly #newsOf = new Map<string, NodeJS.Timeout>()
   readonly #listeners = new Set<(report: CatchUpReport) => void>()
   readonly #stopping = new AbortController()
   readonly #lane = createLane()
@@ -129,6 +132,7 @@ class DefaultCatchUp implements CatchUp {
     clearInterval(this.#round)
     clearTimeout(this.#asking)
     clearTimeout(this.#hint)
+    for (const timer of this.#newsOf.values()) clearTimeout(timer)
     this.#queue.clear()
     this.#stopping.abort(new SyncError('broken', 'catch-up is being stopped'))
     const { libp2p } = this.#components
@@ -140,7 +144,16 @@ class DefaultCatchUp implements CatchUp {
   #onPeer(peer: PeerId): void {
     this.#peers.set(peer.toString(), peer)
     this.#enqueue(peer, { depth: 'all', tell: this.#caughtUp })
+    // A peer is told of again when it has found out its addresses.
+    clearTimeout(this.#newsOf.get(peer.toString()))
+    this.#newsOf.set(peer.toString(), setTimeout(() => this.#askForNews(peer), newsAfterMs).unref())
     if (this.#unheard) this.#hintSoon(undefined)
+  }
+
+  #askForNews(peer: PeerId): void {
+    this.#newsOf.delete(peer.toString())
+    const isHere = this.#peers.has(peer.toString()) && !this.#stopping.signal.aborted
+    if (isHere) this.#enqueue(peer, { depth: 'news', tell: this.#caughtUp })
   }
 
   #askSome(): void {

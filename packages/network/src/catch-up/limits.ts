@@ -82,6 +82,13 @@ export const peersPerRound = 3
 export const busyRetryMs = 5000
 export const busyRetries = 5
 
+/**
+ * So long after a peer has connected it is asked once more for its news, 40 bytes when there are none. Between the first
+ * answer and the moment when both have heard what the other subscribes to, gossip tells nobody of what is published, and
+ * nobody would ask for an hour. Gossip takes a heartbeat or two, and several seconds on a busy machine.
+ */
+export const newsAfterMs = 8_000
+
 /** Hints wait so long for others to join them. */
 export const hintDelayMs = 50
 
