@@ -9,7 +9,7 @@ import { fold, reopenEvent } from '@souk/trading'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Blow, fusedEnv, strike, type Struck } from './killer.ts'
-import { buyerNext, type Deal, eventsOfDeal, labelOf, play, sellerNext, shared } from './story.ts'
+import { buyerNext, type Codes, type Deal, eventsOfDeal, labelOf, play, sellerNext, shared } from './story.ts'
 import { withStoreOf } from './stranger.ts'
 
 /** `KILL_ROUNDS=100 KILL_SEED=n npm test -- test/system/kill.test.ts` is the long run. */
@@ -98,12 +98,6 @@ async function dealsOf(round: number): Promise<Deal[]> {
   ]
 }
 
-/** Shown at the door, from one person's screen to the other's keyboard. */
-async function codeOf(id: string): Promise<string> {
-  const order = (await buyer.call('GET /v1/orders')).find((each) => each.id === id)
-  return order?.pickupCode ?? ''
-}
-
 /** Where the deals stand on one side, for whoever reads why a round has failed. */
 async function tell(person: Person, deals: readonly Deal[]): Promise<string> {
   if (!person.isRunning) return `${person.name} is not running`
@@ -127,9 +121,10 @@ async function tell(person: Person, deals: readonly Deal[]): Promise<string> {
 async function playRound(deals: readonly Deal[], { who, blow }: Plan): Promise<Struck> {
   const back = Promise.withResolvers<void>()
   const revived = (): Promise<void> => back.promise
+  const codes: Codes = new Map()
   const played = Promise.all([
-    play({ person: buyer, next: buyerNext, buys: deals, revived }, deals),
-    play({ person: seller, next: sellerNext(codeOf), buys: [], revived }, deals)
+    play({ person: buyer, next: buyerNext(codes), buys: deals, revived }, deals),
+    play({ person: seller, next: sellerNext(codes), buys: [], revived }, deals)
   ])
   const victim = { buyer, seller, relay: market.relay }[who]
   const struck = await strike({ victim, path: fuseOf(who) }, blow, played)

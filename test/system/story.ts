@@ -46,7 +46,7 @@ export function isOver({ reason, undelivered, feedback }: OrderView): boolean {
 export interface Side {
   readonly person: Person
   /** What this side does about an order as it stands, if anything. */
-  readonly next: (order: OrderView) => Promise<OrderAction | undefined>
+  readonly next: (order: OrderView) => OrderAction | undefined
   /** What this side buys. */
   readonly buys: readonly Deal[]
   /** Resolves when a person whose node has died has it back. */
@@ -75,7 +75,7 @@ async function turn({ person, buys, next }: Side, labels: ReadonlySet<string>): 
   const orders = (await person.call('GET /v1/orders')).filter((order) => labels.has(labelOf(order)))
   const known = new Set(orders.map(labelOf))
   await Promise.all(buys.filter(({ label }) => !known.has(label)).map((deal) => buy(person, deal)))
-  await Promise.all(orders.map(async (order) => act(person, order, await next(order))))
+  await Promise.all(orders.map((order) => act(person, order, next(order))))
   return orders.length === labels.size && orders.every(isOver) ? orders : undefined
 }
 
@@ -114,21 +114,28 @@ const deathTimeoutMs = 3_000
 
 const said = ({ timeline }: OrderView, what: string): boolean => timeline.some((entry) => entry.what === what)
 
-/** The buyer: pays, and is content with what comes. */
-export async function buyerNext(order: OrderView): Promise<OrderAction | undefined> {
-  const may = (action: string): boolean => order.allowed.includes(action)
-  if (may('paid') && order.delivery === 'ship') return { action: 'paid' }
-  return may('confirm') && said(order, 'ship') ? { action: 'confirm' } : undefined
+/** What the buyer has shown at the door, by order: from one person's screen to the other's keyboard. */
+export type Codes = Map<string, string>
+
+/** The buyer: shows the code, pays, and is content with what comes. */
+export function buyerNext(codes: Codes): Side['next'] {
+  return (order) => {
+    if (order.pickupCode !== undefined) codes.set(order.id, order.pickupCode)
+    const may = (action: string): boolean => order.allowed.includes(action)
+    if (may('paid') && order.delivery === 'ship') return { action: 'paid' }
+    return may('confirm') && said(order, 'ship') ? { action: 'confirm' } : undefined
+  }
 }
 
-/** The seller: accepts, and hands over what is paid. @param codeOf - What the buyer shows at the door. */
-export function sellerNext(codeOf: (id: string) => Promise<string>): Side['next'] {
-  return async (order) => {
+/** The seller: accepts, and hands over what is paid. */
+export function sellerNext(codes: Codes): Side['next'] {
+  return (order) => {
     const may = (action: string): boolean => order.allowed.includes(action)
     if (may('accept')) return { action: 'accept' }
     if (may('payment-received') && said(order, 'paid')) return { action: 'payment-received' }
     if (may('ship') && isPaid(order)) return { action: 'ship', tracking: order.id.slice(0, 8) }
-    return may('handover') ? { action: 'handover', code: await codeOf(order.id) } : undefined
+    const code = codes.get(order.id)
+    return may('handover') && code !== undefined ? { action: 'handover', code } : undefined
   }
 }
 
