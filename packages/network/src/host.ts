@@ -16,6 +16,7 @@ import { createLibp2p, type Libp2pInit, type ServiceFactoryMap } from 'libp2p'
 import { guardedDht } from './dht/dht.ts'
 import type { ReplicaLimits } from './dht/limits.ts'
 import { gossipOptions } from './gossip/gossip.ts'
+import { watchEncrypter } from './guard/encrypter.ts'
 import type { HostGuard } from './guard/guard.ts'
 import {
   connectionsPerHostPerSecond,
@@ -92,7 +93,7 @@ export async function createHost(
     nodeInfo: { name: 'souk', version: '1', userAgent: 'souk/1' },
     addresses: { listen: [...init.listen], announce: [...(init.announce ?? [])] },
     transports: transportsOf(init, guard),
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [watchEncrypter(noise())],
     streamMuxers: [
       guard.muxer(
         yamux({

@@ -18,6 +18,11 @@ export function addressGroups(address: Multiaddr): AddressGroups | undefined {
   return { host, block: host }
 }
 
+/** The IP address, or the name, that a connection goes to; undefined for what has none of its own. */
+export function hostOf(address: Multiaddr): string | undefined {
+  return addressGroups(address)?.host
+}
+
 /**
  * Whom a peer counts as where room is shared out: its block of addresses; the relay for those that come through one,
  * as PROTOCOL section 3 says.

@@ -30,6 +30,12 @@ export class TokenBucket {
     this.#tokens = Math.max(-this.#budget.burst, this.#tokens - cost)
   }
 
+  /** Puts back what was taken and should not have been. */
+  give(cost: number, nowMs: number): void {
+    this.#fill(nowMs)
+    this.#tokens = Math.min(this.#budget.burst, this.#tokens + cost)
+  }
+
   /** How long until `cost` is there; Infinity when it exceeds the burst. */
   waitMs(cost: number, nowMs: number): number {
     this.#fill(nowMs)

@@ -23,7 +23,9 @@ import {
   streamBytes,
   streamBytesDefault,
   streamFrames,
+  strayBytes,
   streamOpenings,
+  unaskedBytes,
   unreadLookMs,
   unsentBytesMax
 } from './limits.ts'
@@ -42,9 +44,9 @@ export interface GuardInit {
   readonly limitLoopback?: boolean
   /** Budgets that replace or add to the rows of `requestBudgets`. */
   readonly budgets?: Readonly<Record<string, Budget>>
-  /** Peers that are never refused: an operator's own. */
+  /** Peers that are never refused: an operator's own. A `Set` may change later, and is asked each time. */
   readonly allow?: Iterable<string>
-  /** Peers that are always refused. */
+  /** Peers that are always refused. A `Set` may change later, and is asked each time. */
   readonly deny?: Iterable<string>
   /** True for addresses that are always refused, in both directions. @param host - An IP address, or a name. */
   readonly denyHost?: (host: string) => boolean
@@ -126,7 +128,7 @@ class DefaultGuard implements HostGuard {
   readonly #allowed: ReadonlySet<string>
   readonly #denied: ReadonlySet<string>
   readonly #peers: Standings
-  readonly #muxerMeters = new WeakMap<StreamMuxer, { small: () => void; open: () => void }>()
+  readonly #muxerMeters = new WeakMap<StreamMuxer, MuxerMeters>()
   readonly #owners = new WeakMap<MultiaddrConnection, PeerId>()
   readonly #connectionMeters = new WeakMap<MultiaddrConnection, (bytes: number) => void>()
   readonly #streamOwners = new WeakMap<Stream, PeerId>()
@@ -136,14 +138,16 @@ class DefaultGuard implements HostGuard {
 
   constructor(init: GuardInit) {
     this.#init = init
-    this.#allowed = new Set(init.allow)
-    this.#denied = new Set(init.deny)
+    this.#allowed = init.allow instanceof Set ? init.allow : new Set(init.allow)
+    this.#denied = init.deny instanceof Set ? init.deny : new Set(init.deny)
     this.#peers = new Standings(init.now)
     this.doorway = new Doorway(init)
     this.gater = this.#createGater()
     const meter = createMeter({
       onConnectionBytes: (connection, bytes) => this.#meterConnection(connection, bytes),
       onStreamFrame: (stream, bytes) => this.#meterStream(stream, bytes),
+      onAnswer: (stream, bytes) => this.#forgiveAnswer(stream, bytes),
+      onBadLength: (source) => this.#endMalformed(source),
       onGossipTo: (stream) => this.#watchGossip(stream)
     })
     this.metrics = () => meter
@@ -163,7 +167,10 @@ class DefaultGuard implements HostGuard {
   ): (components: Components) => StreamMuxerFactory {
     return watchMuxer(create, {
       onSmallFrame: (muxer) => this.#metersOf(muxer).small(),
-      onOpen: (muxer) => this.#metersOf(muxer).open()
+      onOpen: (muxer) => this.#metersOf(muxer).open(),
+      onStray: (muxer, bytes) => this.#metersOf(muxer).stray(bytes),
+      onBadLength: (muxer) => this.#cutMuxer(muxer, 'malformed-length'),
+      isSpoken: (protocol) => this.#speaks(protocol)
     })
   }
 
@@ -270,6 +277,17 @@ class DefaultGuard implements HostGuard {
       this.#connectionMeters.set(connection, meter)
     }
     meter(bytes)
+    const peer = this.#owners.get(connection)
+    if (peer === undefined) return
+    const standing = this.#peers.of(peer.toString())
+    if (!standing.allow('bytes unasked', unaskedBytes, bytes, this.#init.now())) this.#cut(connection)
+  }
+
+  /** What we asked for came over the connection too, and was counted there. */
+  #forgiveAnswer(stream: Stream, bytes: number): void {
+    const peer = this.#ownerOf(stream)
+    if (peer === undefined) return
+    this.#peers.of(peer.toString()).giveBack('bytes unasked', unaskedBytes, bytes, this.#init.now())
   }
 
   /** More bytes than anybody may send. Before the handshake there is no peer to blame yet. */
@@ -290,13 +308,15 @@ class DefaultGuard implements HostGuard {
     else if (!standing.allow('frames', streamFrames, 1, nowMs)) this.punish(peer, 'too-many-frames')
   }
 
-  #metersOf(muxer: StreamMuxer): { small: () => void; open: () => void } {
+  #metersOf(muxer: StreamMuxer): MuxerMeters {
     let meters = this.#muxerMeters.get(muxer)
     if (meters === undefined) {
       const meter = (budget: Budget, code: string): ReturnType<typeof meterOf> =>
         meterOf(budget, this.#init.now, () => this.#cutMuxer(muxer, code))
-      const [small, open] = [meter(smallFrames, 'too-many-frames'), meter(streamOpenings, 'too-many-streams')]
-      this.#muxerMeters.set(muxer, (meters = { small: () => small(1), open: () => open(1) }))
+      const small = meter(smallFrames, 'too-many-frames')
+      const open = meter(streamOpenings, 'too-many-streams')
+      const stray = meter(strayBytes, 'too-many-bytes')
+      this.#muxerMeters.set(muxer, (meters = { small: () => small(1), open: () => open(1), stray }))
     }
     return meters
   }
@@ -306,6 +326,10 @@ class DefaultGuard implements HostGuard {
     const connection = this.#libp2p?.getConnections().find((one) => (one as { muxer?: unknown }).muxer === muxer)
     if (connection !== undefined) this.punish(connection.remotePeer, code)
     muxer.abort(new Error(`disconnected: ${code}`))
+  }
+
+  #speaks(protocol: string): boolean {
+    return this.#libp2p?.getProtocols().includes(protocol) === true
   }
 
   #makeRoom(libp2p: Libp2p, connectionsMax: number): void {
@@ -326,6 +350,13 @@ class DefaultGuard implements HostGuard {
     this.#behind = new WeakSet(behind)
   }
 
+  #endMalformed(source: Stream | MultiaddrConnection): void {
+    const peer = isConnection(source) ? this.#owners.get(source) : this.#ownerOf(source)
+    if (peer !== undefined) this.punish(peer, 'malformed-length')
+    else if (isConnection(source)) this.doorway.blame(source.remoteAddr)
+    source.abort(new Error('ended: malformed-length'))
+  }
+
   /** gossipsub would go on without it: a peer that takes no gossip any more, and does not know why. */
   #watchGossip(stream: Stream): void {
     const peer = this.#ownerOf(stream)
@@ -343,6 +374,16 @@ class DefaultGuard implements HostGuard {
     if (connection !== undefined) this.#streamOwners.set(stream, connection.remotePeer)
     return connection?.remotePeer
   }
+}
+
+function isConnection(source: Stream | MultiaddrConnection): source is MultiaddrConnection {
+  return 'remoteAddr' in source
+}
+
+interface MuxerMeters {
+  small(): void
+  open(): void
+  stray(bytes: number): void
 }
 
 function unsentBytesOf({ streams }: Connection): number {

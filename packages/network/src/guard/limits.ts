@@ -47,6 +47,7 @@ export const costs: Readonly<Record<string, number>> = {
   'too-many-from-address': 1,
   // No gossipsub writes it; once may be a version that we do not know.
   'malformed-rpc': 10,
+  'malformed-length': 25,
   // What no honest program sends, or at a rate at which none does: enough to disconnect at once.
   'oversize-rpc': 25,
   'too-many-rpcs': 25,
@@ -93,6 +94,15 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
  */
 export const connectionBytes: Budget = { perSecond: 128 * 2 ** 20, burst: 256 * 2 ** 20 }
 
+/** Bytes that come in over all connections of one peer without having been asked for: what all the rows below add up to. */
+export const unaskedBytes: Budget = { perSecond: 6 * 2 ** 20, burst: 28 * 2 ** 20 }
+
+/**
+ * Bytes for streams that there are not, or on whose protocol the two sides have not agreed: what was under way when we
+ * ended a stream.
+ */
+export const strayBytes: Budget = { perSecond: 2 ** 20, burst: 4 * 2 ** 20 }
+
 /** Bytes on streams that the peer opened, by protocol prefix: what it sends without having been asked. */
 export const streamBytes: readonly (readonly [prefix: string, budget: Budget])[] = [
   // 50 messages a second of 16 kB, and control messages; one RPC of 4 MiB is the codec's own bound.
@@ -109,6 +119,18 @@ export const streamBytesDefault: Budget = { perSecond: 256 * 1024, burst: 4 * 2 
 
 /** Frames on streams that the peer opened, all protocols together: what a flood of tiny ones costs is their number. */
 export const streamFrames: Budget = { perSecond: 4000, burst: 20_000 }
+
+/** One message of a protocol of libp2p that has no bound of its own: twenty peers with ten addresses each, and a value. */
+export const unboundedMessageBytesMax = 128 * 1024
+
+/** Bytes in which the length of a message is written: eight make all that a number holds exactly. */
+export const lengthBytesMax = 8
+
+/** The name of a protocol while two sides agree on one, as in multistream-select. */
+export const negotiationBytesMax = 1024
+
+/** Proposals for one: ours make one. */
+export const negotiationMessagesMax = 16
 
 /** A frame of the multiplexer with less in it counts as small: what it costs is itself. */
 export const smallFrameBytes = 256

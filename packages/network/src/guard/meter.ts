@@ -1,5 +1,6 @@
-import type { Metrics, MultiaddrConnection, Stream } from '@libp2p/interface'
+import type { Metrics, MultiaddrConnection, Stream, StreamMessageEvent } from '@libp2p/interface'
 import { TokenBucket, type Budget } from './bucket.ts'
+import { type Framing, framingOf, negotiation } from './framing.ts'
 import { unsentBytesMax } from './limits.ts'
 
 /** Called with everything that arrives, before anybody has looked at it. */
@@ -8,6 +9,10 @@ export interface MeterSink {
   onConnectionBytes(connection: MultiaddrConnection, bytes: number): void
   /** One frame of a stream that the peer opened. */
   onStreamFrame(stream: Stream, bytes: number): void
+  /** One frame of a stream that we opened: we asked for it. */
+  onAnswer(stream: Stream, bytes: number): void
+  /** A length that no message has: its reader is not to see it. */
+  onBadLength(source: Stream | MultiaddrConnection): void
   /** A stream for gossip, which nobody but us writes to. */
   onGossipTo(stream: Stream): void
 }
@@ -25,12 +30,26 @@ export function createMeter(sink: MeterSink): Metrics {
     ...silentMetrics,
     trackMultiaddrConnection: (connection) => {
       letReset(connection)
-      before(connection, (bytes) => sink.onConnectionBytes(connection, bytes))
+      const frame = framer(
+        negotiation((protocol) => protocol === '/noise'),
+        () => sink.onBadLength(connection)
+      )
+      before(connection, (data) => {
+        sink.onConnectionBytes(connection, data.byteLength)
+        frame(data)
+      })
     },
     trackProtocolStream: (stream) => {
       stream.maxWriteBufferLength ??= unsentBytesMax
       if (stream.direction === 'outbound' && stream.protocol.startsWith('/meshsub/')) sink.onGossipTo(stream)
-      if (stream.direction === 'inbound') before(stream, (bytes) => sink.onStreamFrame(stream, bytes))
+      const count = stream.direction === 'inbound' ? sink.onStreamFrame : sink.onAnswer
+      const frame = framer(framingOf(stream.protocol), () => sink.onBadLength(stream))
+      // What came together with the agreement on the protocol lies there already.
+      frame(earlyData(stream))
+      before(stream, (data) => {
+        count.call(sink, stream, data.byteLength)
+        frame(data)
+      })
     }
   }
 }
@@ -55,17 +74,33 @@ function letReset(connection: object): void {
   })
 }
 
+export type Data = StreamMessageEvent['data']
+
 interface DataSource {
-  onData?: (this: object, data: { byteLength: number }) => void
+  onData?: (this: object, data: Data) => void
 }
 
-function before(source: object, count: (bytes: number) => void): void {
+/** Looks at data before its reader does. What the looker ends has no reader any more when the data gets there. */
+export function before(source: object, look: (data: Data) => void): void {
   const inner = (source as DataSource).onData
   if (inner === undefined) return
   ;(source as DataSource).onData = (data) => {
-    count(data.byteLength)
+    look(data)
     inner.call(source, data)
   }
+}
+
+/** Follows messages; does nothing where there is no framing to follow. */
+export function framer(framing: Framing | undefined, onBad: () => void): (data: Data) => void {
+  return (data) => {
+    if (framing === undefined || framing.isOver) return
+    const parts = data instanceof Uint8Array ? [data] : [...data]
+    if (!parts.every((part) => framing.take(part))) onBad()
+  }
+}
+
+function earlyData(stream: Stream): Data {
+  return (stream as Stream & { readBuffer?: Data }).readBuffer ?? new Uint8Array()
 }
 
 const silent = {

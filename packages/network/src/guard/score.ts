@@ -60,6 +60,10 @@ export class Standing {
     this.#bucket(name, budget, nowMs).spend(cost, nowMs)
   }
 
+  giveBack(name: string, budget: Budget, cost: number, nowMs: number): void {
+    this.#bucket(name, budget, nowMs).give(cost, nowMs)
+  }
+
   /** Latest first. */
   get reasons(): Reason[] {
     return [...this.#reasons.values()].toSorted((a, b) => b.lastAtMs - a.lastAtMs)
