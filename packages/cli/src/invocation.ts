@@ -16,6 +16,11 @@ export interface Host {
   readonly stderr: NodeJS.WriteStream
   /** Aborted when the person or the system wants the program to end. */
   readonly signal: AbortSignal
+  /**
+   * Calls back when the system wants the configuration read again (SIGHUP), until taken off. While nobody listens the
+   * program ends instead: its terminal has gone.
+   */
+  readonly onReload: (listener: () => void) => () => void
   /** How a person calls this program, for hints: `souk`, or through npm from a checkout. */
   readonly calledAs: string
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PeerView } from '@souk/node'
 import { expect, test } from 'vitest'
@@ -33,6 +33,25 @@ test('a relay says where it is, and a node starts from it', async () => {
   child.kill('SIGTERM')
   const [status] = (await once(child, 'close')) as [number]
   expect(status).toBe(0)
+}, 120_000)
+
+test('a relay reads its lists again when it is told to, and keeps them when they are wrong', async () => {
+  const { home, path } = await configFile()
+  const { lines, child } = startLines(home, ['relay', 'start', '--config', path, '--json'])
+  const events = lines[Symbol.asyncIterator]()
+  const next = async (): Promise<unknown> => JSON.parse((await events.next()).value as string)
+  const { httpUrl } = (await next()) as { httpUrl: string }
+  const config = await readFile(path, 'utf8')
+  await writeFile(path, `${config}deny: {addresses: [everybody]}\n`)
+  child.kill('SIGHUP')
+  const [warning] = (await once(child.stderr, 'data')) as [Buffer]
+  expect(warning.toString()).toContain('The lists stay as they were')
+  await writeFile(path, `${config}deny: {addresses: [192.0.2.0/24]}\n`)
+  child.kill('SIGHUP')
+  expect(await next()).toEqual({ event: 'reloaded', removed: { records: 0, feedback: 0, mailboxes: 0 } })
+  expect((await fetch(`${httpUrl}/readyz`)).status).toBe(200)
+  child.kill('SIGTERM')
+  expect(await next()).toEqual({ event: 'stopped' })
 }, 120_000)
 
 test('a configuration is checked without starting, and each fault is named', async () => {

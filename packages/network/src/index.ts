@@ -37,6 +37,7 @@ export type {
   Verdict
 } from './gate.ts'
 export type { ClockState, PeerClocks } from './clocks.ts'
+export { hostOf } from './guard/address.ts'
 export type { Budget } from './guard/bucket.ts'
 export { requestBudgetDefault, requestBudgets } from './guard/limits.ts'
 export type { Guard, GuardInit, HostGuard, PeerReport } from './guard/guard.ts'

@@ -16,6 +16,7 @@
 export { loadRelayConfig } from './config.ts'
 export type { RelayConfig, RelayConfigInput } from './config.ts'
 export { RelayError } from './errors.ts'
+export type { RelayEvents } from './events.ts'
 export type { ConfigFault, RelayErrorCode } from './errors.ts'
 export { createRelay } from './relay.ts'
-export type { Relay, RelayInit, RelayProblem, RelayStatus } from './relay.ts'
+export type { Relay, RelayInit, RelayLists, RelayProblem, RelayState, RelayStatus, Removed } from './relay.ts'

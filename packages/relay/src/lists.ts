@@ -18,6 +18,26 @@ export interface List {
   hasIdentity(key: Uint8Array): boolean
 }
 
+/** A list that its operator changes while the relay runs; whoever has it sees the new one. */
+export interface ChangingList extends List {
+  change(listed: Listed): void
+}
+
+export function createChangingList(listed: Listed): ChangingList {
+  let current = createList(listed)
+  const peers = new Set(current.peers)
+  return {
+    peers,
+    hasAddress: (host) => current.hasAddress(host),
+    hasIdentity: (key) => current.hasIdentity(key),
+    change(next) {
+      current = createList(next)
+      peers.clear()
+      for (const peer of current.peers) peers.add(peer)
+    }
+  }
+}
+
 /** @param listed - Checked, as it comes from a configuration. */
 export function createList({ peers, addresses, identities }: Listed): List {
   const ranges = rangesOf(addresses)

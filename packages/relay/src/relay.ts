@@ -5,18 +5,22 @@ import {
   createMailbox,
   createNetwork,
   type FeedbackDirectory,
+  hostOf,
   type Mailbox,
   type Network,
   NetworkError,
-  peerKeyFromSeed
+  peerKeyFromSeed,
+  type Unsubscribe
 } from '@souk/network'
+import { keyFromDid } from '@souk/records'
 import { createStorage, type Storage, StorageError } from '@souk/storage'
 import { carriedOf } from './channels.ts'
 import { checkRelayConfig, type RelayConfig, type RelayConfigInput } from './config.ts'
 import { RelayError } from './errors.ts'
 import { type EventLoopLag, watchEventLoop } from './event-loop.ts'
+import { createRelayEmitter, forwardEvents, type RelayEmitter, type RelayEvents } from './events.ts'
 import { closeMs, sweepEveryMs } from './limits.ts'
-import { createList, type List } from './lists.ts'
+import { type ChangingList, createChangingList, type List } from './lists.ts'
 import { readMetrics, reservationsOf, type Tallies } from './metrics.ts'
 import { createMonitor, type Monitor } from './monitor.ts'
 import { loadPeerSeed } from './peer-key.ts'
@@ -41,12 +45,33 @@ export interface RelayProblem {
   readonly message: string
 }
 
+/** What a relay is doing. */
+export type RelayState = 'ready' | 'read-only' | 'draining'
+
+/** The operator's lists, as a configuration has them. */
+export type RelayLists = Pick<RelayConfigInput, 'deny' | 'allow'>
+
+/** What went when identities were denied. */
+export interface Removed {
+  readonly records: number
+  readonly feedback: number
+  readonly mailboxes: number
+}
+
 /** A running relay. */
 export interface Relay extends AsyncDisposable {
   readonly peerId: string
   /** Where others reach it, each with `/p2p/<peer id>`: what goes into a node's bootstrap list. */
   addresses(): string[]
   status(): RelayStatus
+  on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): Unsubscribe
+  /**
+   * Puts other lists in the place of those it has. Denied peers are disconnected, and what is stored of denied
+   * identities goes: their records, the feedback that they wrote, their mailboxes. What others wrote about them stays.
+   *
+   * @throws {@link RelayError} `config-invalid`; then all is as it was.
+   */
+  relist(lists: RelayLists): Promise<Removed>
   /**
    * Lets nobody new in, gives sessions under way `drainMs` to end, and closes. Twice is once.
    *
@@ -57,7 +82,7 @@ export interface Relay extends AsyncDisposable {
 
 /** How a relay is; plain data. */
 export interface RelayStatus {
-  readonly state: 'ready' | 'read-only' | 'draining'
+  readonly state: RelayState
   readonly peerId: string
   readonly addresses: readonly string[]
   /** Where `/metrics`, `/healthz` and `/readyz` are. */
@@ -96,7 +121,14 @@ interface Parts {
   readonly mailbox: Mailbox
   readonly monitor: Monitor
   readonly door: Door
+  readonly lists: Lists
+  readonly emitter: RelayEmitter
   readonly startedAtMs: number
+}
+
+interface Lists {
+  readonly deny: ChangingList
+  readonly allow: ChangingList
 }
 
 /** Open until the relay is being shut down. */
@@ -114,17 +146,22 @@ interface Starting {
 async function startParts(config: RelayConfig, { now, onProblem, stack }: Starting): Promise<Parts> {
   const tallies: Tallies = { checked: new Tally(), catchUps: new Tally(), problems: new Tally() }
   for (const code of problemCodes) tallies.problems.add({ code }, 0)
+  const emitter = createRelayEmitter()
   const report = (problem: RelayProblem): void => {
     tallies.problems.add({ code: problem.code })
     onProblem(problem)
+    emitter.emit('problem', problem)
   }
   const door: Door = { open: true }
+  const lists: Lists = { deny: createChangingList(config.deny), allow: createChangingList(config.allow) }
   const storage = stack.use(await openStorage(config, now))
   watchStorage(storage, { stack, report })
-  const network = await startNetwork(config, { storage, door, now })
+  const network = await startNetwork(config, { storage, door, lists, now })
   stack.defer(() => within(closeMs, network[Symbol.asyncDispose]()))
   watchNetwork(network, tallies)
-  const { feedback, mailbox } = await startServices(network, { storage, config, now })
+  forwardEvents({ network, storage }, emitter)
+  storage.on('state', () => emitter.emit('state-changed', { state: stateOf({ door, storage }) }))
+  const { feedback, mailbox } = await startServices(network, { storage, config, lists, emitter, now })
   stack.use(feedback)
   stack.use(mailbox)
   const lag: EventLoopLag = stack.use(watchEventLoop({ clock: () => performance.now() }))
@@ -134,7 +171,9 @@ async function startParts(config: RelayConfig, { now, onProblem, stack }: Starti
   const unready = (): string[] =>
     unreadyReasons({ draining: !door.open, storage: storage.state, addresses: network.addresses().length })
   const monitor = stack.use(await createMonitor({ metrics: () => readMetrics(sources), unready }, config.http))
-  return { config, network, storage, feedback, mailbox, monitor, door, startedAtMs: now() }
+  const parts = { config, network, storage, feedback, mailbox, monitor, door, lists, emitter, startedAtMs: now() }
+  await removeDenied(config.deny.identities, parts)
+  return parts
 }
 
 async function openStorage({ directory, records }: RelayConfig, now: () => number): Promise<Storage> {
@@ -171,10 +210,10 @@ function watchStorage(
 
 async function startNetwork(
   config: RelayConfig,
-  { storage, door, now }: { storage: Storage; door: Door; now: () => number }
+  { storage, door, lists, now }: { storage: Storage; door: Door; lists: Lists; now: () => number }
 ): Promise<Network> {
   const { directory, listen, announce, bootstrap, mdns, markets, connections, circuit, budgets } = config
-  const [deny, allow] = [createList(config.deny), createList(config.allow)]
+  const { deny, allow } = lists
   const privateKey = await peerKeyFromSeed(await loadPeerSeed(join(directory, 'peer.key')))
   const { records, sync } = createRelayRecords(storage, { deny, allow })
   try {
@@ -195,6 +234,7 @@ async function startNetwork(
         },
         connectionsMax: connections.max,
         catchUpsMax: config.catchUpsMax,
+        dhtLimits: config.dht,
         relay: { ...circuit, connectionBytes: BigInt(circuit.connectionBytes) },
         guard: {
           connectionsPerHostMax: connections.perAddressMax,
@@ -217,7 +257,9 @@ function budgetsByProtocol(budgets: RelayConfig['budgets']): Record<string, { pe
   return {
     gossip: budgets.gossip,
     '/souk/sync/1': budgets.catchUp,
+    'sync-work': budgets.catchUpWork,
     'sync-hint': budgets.catchUpHints,
+    '/souk/kad/1.0.0': budgets.dht,
     '/souk/located-set/1': budgets.locatedSet,
     '/souk/mailbox/1': budgets.mailbox
   }
@@ -239,14 +281,33 @@ function listsForGuard({ deny, allow }: { deny: List; allow: List }): {
 
 async function startServices(
   { libp2p, guard }: Network,
-  { storage, config, now }: { storage: Storage; config: RelayConfig; now: () => number }
+  {
+    storage,
+    config,
+    lists: { deny },
+    emitter,
+    now
+  }: { storage: Storage; config: RelayConfig; lists: Lists; emitter: RelayEmitter; now: () => number }
 ): Promise<{ feedback: FeedbackDirectory; mailbox: Mailbox }> {
   const sublevel = (name: string): ReturnType<Storage['sublevel']> => storage.sublevel(name, { values: 'bytes' })
+  const refuses = (identity: Uint8Array): boolean => deny.hasIdentity(identity)
   const feedback = await createFeedbackDirectory(
     { libp2p, guard, dht: libp2p.services.dht, store: sublevel('located-sets') },
-    { now, limits: config.locatedSets }
+    {
+      now,
+      refuses,
+      limits: config.locatedSets,
+      onChanged: () => emitter.emit('located-sets-changed', { records: feedback.held().records })
+    }
   )
-  const mailbox = await createMailbox({ libp2p, guard, store: sublevel('mailbox') }, { now, limits: config.mailbox })
+  const tell = (): void => {
+    const { recipients: mailboxes, envelopes } = mailbox.held()
+    emitter.emit('mailboxes-changed', { mailboxes, envelopes })
+  }
+  const mailbox = await createMailbox(
+    { libp2p, guard, store: sublevel('mailbox') },
+    { now, refuses, limits: config.mailbox, onChanged: tell }
+  )
   return { feedback, mailbox }
 }
 
@@ -263,6 +324,37 @@ function releaseReservation({ libp2p }: Network, peer: Network['peerId']): void 
   const reservations = libp2p.services.relay?.reservations
   reservations?.get(peer)?.signal.clear()
   reservations?.delete(peer)
+}
+
+/** Takes out what is stored of these identities' own. */
+async function removeDenied(
+  identities: readonly string[],
+  { storage, feedback, mailbox }: Pick<Parts, 'storage' | 'feedback' | 'mailbox'>
+): Promise<Removed> {
+  const before = mailbox.held().recipients
+  let [records, written] = [0, 0]
+  for (const did of identities) {
+    const key = keyFromDid(did)
+    records += await storage.records.drop(key)
+    written += await feedback.drop(key)
+    await mailbox.close(key)
+  }
+  return { records, feedback: written, mailboxes: before - mailbox.held().recipients }
+}
+
+function stateOf({ door, storage }: Pick<Parts, 'door' | 'storage'>): RelayState {
+  if (!door.open) return 'draining'
+  return storage.state === 'ok' ? 'ready' : 'read-only'
+}
+
+/** Those that would not be let in now. */
+function disconnectDenied({ libp2p, guard }: Network, { deny }: Lists): void {
+  for (const connection of libp2p.getConnections()) {
+    const host = hostOf(connection.remoteAddr)
+    if (guard.refuses(connection.remotePeer) || (host !== undefined && deny.hasAddress(host))) {
+      connection.abort(new Error('denied by the operator'))
+    }
+  }
 }
 
 class DefaultRelay implements Relay {
@@ -285,7 +377,7 @@ class DefaultRelay implements Relay {
     const { network, storage, feedback, mailbox, monitor, startedAtMs } = this.#parts
     const mail = mailbox.held()
     return {
-      state: this.#state(),
+      state: stateOf(this.#parts),
       peerId: this.peerId,
       addresses: this.addresses(),
       httpUrl: monitor.url,
@@ -302,6 +394,21 @@ class DefaultRelay implements Relay {
     }
   }
 
+  on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): Unsubscribe {
+    return this.#parts.emitter.on(name, listener)
+  }
+
+  async relist(input: RelayLists): Promise<Removed> {
+    const { config, lists, network, emitter, feedback } = this.#parts
+    const { deny, allow } = checkRelayConfig({ directory: config.directory, ...input })
+    lists.deny.change(deny)
+    lists.allow.change(allow)
+    disconnectDenied(network, lists)
+    const removed = await removeDenied(deny.identities, this.#parts)
+    if (removed.feedback > 0) emitter.emit('located-sets-changed', { records: feedback.held().records })
+    return removed
+  }
+
   drain(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#drained ??= this.#drain(options.signal)
     return this.#drained
@@ -313,16 +420,12 @@ class DefaultRelay implements Relay {
   }
 
   async #drain(signal: AbortSignal | undefined): Promise<void> {
-    const { door, network, config } = this.#parts
+    const { door, network, config, emitter } = this.#parts
     door.open = false
+    emitter.emit('state-changed', { state: 'draining' })
     const timeout = AbortSignal.timeout(config.drainMs)
     await sessionsEnd(network, signal ? AbortSignal.any([signal, timeout]) : timeout)
     await this.#stack.disposeAsync()
-  }
-
-  #state(): RelayStatus['state'] {
-    if (!this.#parts.door.open) return 'draining'
-    return this.#parts.storage.state === 'ok' ? 'ready' : 'read-only'
   }
 }
 

@@ -5,7 +5,19 @@ import { describe, expect, it } from 'vitest'
 import { createRelayRecords } from '../src/records.ts'
 import { createList } from '../src/lists.ts'
 import { createStorage, StorageError } from '@souk/storage'
-import { createFolder, holds, newSigner, publish, sealListing, startNode, startRelay, until } from './world.ts'
+import {
+  createFolder,
+  directoryAt,
+  holds,
+  newSigner,
+  postAt,
+  publish,
+  sealFeedback,
+  sealListing,
+  startNode,
+  startRelay,
+  until
+} from './world.ts'
 
 const nobody = createList({ peers: [], addresses: [], identities: [] })
 
@@ -37,7 +49,7 @@ describe('who is let in', () => {
     await using node = await startNode()
     await using relay = await startRelay({ directory: folder.path, deny: { peers: [node.network.peerId.toString()] } })
     await node.network.connect(relay.addresses()[0] ?? '').catch(() => undefined)
-    await until(() => node.network.peers().length === 0)
+    await until(node, () => node.network.peers().length === 0)
     expect(relay.status().peers).toBe(0)
   })
 
@@ -49,15 +61,96 @@ describe('who is let in', () => {
       deny: { identities: [didFromKey(denied.publicKey)] }
     })
     await using node = await startNode({ bootstrap: relay.addresses() })
-    await until(() => node.network.peers().length === 1)
+    await until(node, () => node.network.peers().length === 1)
     const [bad, good] = [sealListing(denied), sealListing(other)]
     await publish(node, bad)
     await publish(node, good)
-    await until(() => relay.status().records > 0)
+    await until(relay, () => relay.status().records > 0)
 
     await using late = await startNode({ bootstrap: relay.addresses() })
     await holds(late, good)
     expect(relay.status().records).toBe(1)
+  })
+})
+
+describe('lists that change while a relay runs', () => {
+  it('take out what is stored of an identity that is denied, and nobody else', async () => {
+    await using folder = await createFolder()
+    await using relay = await startRelay({ directory: folder.path })
+    await using node = await startNode({ bootstrap: relay.addresses() })
+    await until(node, () => node.network.peers().length === 1)
+    const [denied, other] = [newSigner(), newSigner()]
+    const [bad, good] = [sealListing(denied), sealListing(other)]
+    for (const record of [bad, good]) await publish(node, record)
+    await until(relay, () => relay.status().records === 2)
+    await using directory = await directoryAt(node)
+    await directory.publish(sealFeedback({ buyer: denied, seller: other }))
+    await directory.publish(sealFeedback({ buyer: other, seller: denied }))
+    await until(relay, () => relay.status().locatedSetRecords === 2)
+    {
+      await using _post = await postAt(node, { signer: denied })
+      await until(relay, () => relay.status().mailboxes === 1)
+    }
+
+    const identities = [didFromKey(denied.publicKey)]
+    expect(await relay.relist({ deny: { identities } })).toEqual({ records: 1, feedback: 1, mailboxes: 1 })
+    expect(relay.status()).toMatchObject({ records: 1, locatedSetRecords: 1, mailboxes: 0 })
+
+    await publish(node, sealListing(denied, 2))
+    await publish(node, sealListing(other, 2))
+    await until(relay, () => relay.status().records === 2)
+    await directory.publish(sealFeedback({ buyer: denied, seller: other }))
+    await directory.publish(sealFeedback({ buyer: other, seller: newSigner() }))
+    await until(relay, () => relay.status().locatedSetRecords === 2)
+    // The first one asks first: when the second has its mailbox, the first has been turned away.
+    await using _turnedAway = await postAt(node, { signer: denied })
+    await using second = await startNode({ bootstrap: relay.addresses() })
+    await using _letIn = await postAt(second, { signer: other })
+    await until(relay, () => relay.status().mailboxes > 0)
+    expect(relay.status()).toMatchObject({ records: 2, locatedSetRecords: 2, mailboxes: 1 })
+  })
+
+  it('cut off a peer, an address, and let them in again', async () => {
+    await using folder = await createFolder()
+    await using relay = await startRelay({ directory: folder.path })
+    await using node = await startNode({ keeper: { peersTarget: 0 } })
+    const [address = ''] = relay.addresses()
+    for (const deny of [{ peers: [node.network.peerId.toString()] }, { addresses: ['127.0.0.1'] }]) {
+      await node.network.connect(address)
+      await until(relay, () => relay.status().peers === 1)
+      const cut = until(relay, () => relay.status().peers === 0)
+      await relay.relist({ deny })
+      await cut
+      await node.network.connect(address).catch(() => undefined)
+      await until(node, () => node.network.peers().length === 0)
+      await relay.relist({})
+    }
+    await node.network.connect(address)
+    await until(relay, () => relay.status().peers === 1)
+    expect(relay.status().refusedPeers).toBe(0)
+  })
+
+  it('stay as they were when the new ones are wrong', async () => {
+    await using folder = await createFolder()
+    await using relay = await startRelay({ directory: folder.path, deny: { addresses: ['127.0.0.0/8'] } })
+    await expect(relay.relist({ deny: { addresses: ['everybody'] } })).rejects.toMatchObject({ code: 'config-invalid' })
+    await using node = await startNode()
+    await expect(node.network.connect(relay.addresses()[0] ?? '')).rejects.toMatchObject({ code: 'unreachable' })
+  })
+
+  it('are heeded from the start on: what was stored before goes', async () => {
+    await using folder = await createFolder()
+    const denied = newSigner()
+    {
+      await using relay = await startRelay({ directory: folder.path })
+      await using node = await startNode({ bootstrap: relay.addresses() })
+      await until(node, () => node.network.peers().length === 1)
+      await publish(node, sealListing(denied))
+      await until(relay, () => relay.status().records === 1)
+    }
+    const identities = [didFromKey(denied.publicKey)]
+    await using again = await startRelay({ directory: folder.path, deny: { identities } })
+    expect(again.status().records).toBe(0)
   })
 })
 

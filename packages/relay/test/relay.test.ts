@@ -35,9 +35,9 @@ describe('a relay between nodes that know nobody else', () => {
     {
       await using seller = await startNode({ bootstrap: relay.addresses() })
       for (const record of records) await publish(seller, record)
-      await until(() => relay.status().records === records.length)
+      await until(relay, () => relay.status().records === records.length)
     }
-    await until(() => relay.status().peers === 0)
+    await until(relay, () => relay.status().peers === 0)
 
     await using late = await startNode({ bootstrap: relay.addresses() })
     for (const record of records) await holds(late, record)
@@ -51,7 +51,7 @@ describe('a relay between nodes that know nobody else', () => {
     {
       await using seller = await startNode({ bootstrap: before.addresses() })
       await publish(seller, record)
-      await until(() => before.status().records === 1)
+      await until(before, () => before.status().records === 1)
     }
     await before.drain()
 
@@ -82,11 +82,11 @@ describe('a relay between nodes that know nobody else', () => {
     await using folder = await createFolder()
     await using relay = await startRelay({ directory: folder.path, markets: { main: ['people'] } })
     await using seller = await startNode({ bootstrap: relay.addresses() })
-    await until(() => relay.status().peers === 1)
+    await until(relay, () => relay.status().peers === 1)
     const [listing, profile] = [sealListing(newSigner()), sealProfile(newSigner())]
     await publish(seller, listing)
     await publish(seller, profile)
-    await until(() => relay.status().records > 0)
+    await until(relay, () => relay.status().records > 0)
     expect(relay.status().records).toBe(1)
   })
 

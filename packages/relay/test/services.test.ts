@@ -1,8 +1,18 @@
 import { networkInterfaces } from 'node:os'
-import { createFeedbackDirectory, createPost, type Post, type PostedLetter, type Reachable } from '@souk/network'
+import type { Post, PostedLetter, Reachable } from '@souk/network'
 import { didFromKey } from '@souk/records'
 import { describe, expect, it } from 'vitest'
-import { createFolder, newSigner, sealFeedback, startNode, startRelay, type TestNode, until } from './world.ts'
+import {
+  createFolder,
+  directoryAt,
+  newSigner,
+  postAt,
+  sealFeedback,
+  startNode,
+  startRelay,
+  type TestNode,
+  until
+} from './world.ts'
 
 describe('circuit relay', () => {
   it('lets a node be reached that listens nowhere itself', async () => {
@@ -32,7 +42,7 @@ describe('circuit relay', () => {
     expect(relay.status().reservations).toBe(2)
 
     await second[Symbol.asyncDispose]()
-    await until(() => relay.status().reservations === 1)
+    await until(relay, () => relay.status().reservations === 1)
     await using third = await startNode({ listen })
     expect(relay.status().reservations).toBe(2)
     expect([first, third].every(({ network }) => network.addresses().length > 0)).toBe(true)
@@ -96,7 +106,7 @@ describe('mailbox', () => {
     {
       await using node = await startNode({ bootstrap: [address], install })
       await using post = await bo.postAt(node)
-      await until(() => post.mailboxes().length > 0)
+      while (post.mailboxes().length === 0) await bo.told()
       reach = {
         peers: [],
         mailboxes: post.mailboxes(),
@@ -115,9 +125,9 @@ describe('mailbox', () => {
     expect(after.status().mailboxEnvelopes).toBe(1)
     await using node = await startNode({ bootstrap: after.addresses(), install })
     await using _post = await bo.postAt(node)
-    await until(() => bo.received.length === 1)
+    await until(after, () => bo.received.length === 1)
     expect(new TextDecoder().decode(bo.received[0])).toBe('Is it still there?')
-    await until(() => after.status().mailboxEnvelopes === 0)
+    await until(after, () => after.status().mailboxEnvelopes === 0)
   })
 })
 
@@ -129,15 +139,15 @@ describe('located sets', () => {
     {
       await using rater = await startNode({ bootstrap: relay.addresses() })
       await using directory = await directoryAt(rater)
-      await until(() => rater.network.peers().length === 1)
-      await until(async () => (await directory.publish(sealFeedback({ buyer, seller }))).keepers > 0)
+      await until(rater, () => rater.network.peers().length === 1)
+      await until(rater, async () => (await directory.publish(sealFeedback({ buyer, seller }))).keepers > 0)
     }
-    await until(() => relay.status().peers === 0)
+    await until(relay, () => relay.status().peers === 0)
     expect(relay.status().locatedSetRecords).toBeGreaterThanOrEqual(1)
 
     await using stranger = await startNode({ bootstrap: relay.addresses() })
     await using directory = await directoryAt(stranger)
-    await until(async () => (await directory.find(seller.publicKey)).records.length > 0)
+    await until(stranger, async () => (await directory.find(seller.publicKey)).records.length > 0)
     const [found] = (await directory.find(seller.publicKey)).records
     expect(found?.author).toEqual(buyer.publicKey)
   })
@@ -146,6 +156,8 @@ describe('located sets', () => {
 interface Person {
   readonly signer: ReturnType<typeof newSigner>
   readonly received: Uint8Array[]
+  /** Resolves when there is something new for the profile: a mailbox, a prekey. */
+  told(): Promise<void>
   /** @param reach - What is known of everybody else. */
   postAt(node: TestNode, reach?: Reachable): Promise<Post>
 }
@@ -154,24 +166,21 @@ function createPerson(): Person {
   const signer = newSigner()
   const received: Uint8Array[] = []
   const messageKey = crypto.getRandomValues(new Uint8Array(32))
+  let news = Promise.withResolvers<void>()
   return {
     signer,
     received,
-    postAt: ({ network: { libp2p, guard }, storage }, reach) =>
-      createPost(
-        { libp2p, guard, signer, messageKey, store: storage.sublevel('post', { values: 'bytes' }) },
-        {
-          now: Date.now,
-          onMessage: async ({ payload }) => void received.push(payload),
-          reachOf: async () => reach ?? Promise.reject(new Error('no profile')),
-          onReach: () => {},
-          onError: () => {}
+    told: () => news.promise,
+    postAt: (node, reach) =>
+      postAt(node, {
+        signer,
+        messageKey,
+        ...(reach && { reach }),
+        onMessage: (payload) => void received.push(payload),
+        onReach: () => {
+          news.resolve()
+          news = Promise.withResolvers()
         }
-      )
+      })
   }
-}
-
-function directoryAt({ network: { libp2p, guard }, storage }: TestNode): ReturnType<typeof createFeedbackDirectory> {
-  const store = storage.sublevel('feedback', { values: 'bytes' })
-  return createFeedbackDirectory({ libp2p, guard, dht: libp2p.services.dht, store })
 }

@@ -3,7 +3,17 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createNetwork, type Network, type NetworkInit, peerKeyFromSeed } from '@souk/network'
+import {
+  createFeedbackDirectory,
+  createNetwork,
+  createPost,
+  type FeedbackDirectory,
+  type Network,
+  type NetworkInit,
+  peerKeyFromSeed,
+  type Post,
+  type Reachable
+} from '@souk/network'
 import {
   type AnyRecord,
   type ContentOf,
@@ -17,7 +27,7 @@ import {
   type Statement
 } from '@souk/records'
 import { createStorage, type Storage } from '@souk/storage'
-import { createRelay, type Relay, type RelayInit } from '../src/index.ts'
+import { createRelay, type Relay, type RelayEvents, type RelayInit } from '../src/index.ts'
 
 /** A folder of this test alone, removed with it. */
 export async function createFolder(): Promise<{ path: string } & AsyncDisposable> {
@@ -110,9 +120,48 @@ export async function holds({ storage }: { storage: Storage }, { id }: Pick<Souk
   off()
 }
 
-/** Resolves once `ask` is true, looking again until then; the test's own time-out ends it otherwise. */
-export async function until(ask: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await ask())) await new Promise((resolve) => setTimeout(resolve, 20))
+/** Resolves once `ask` is true: asked now, and whenever something happens at `at`. The test's own time-out ends it otherwise. */
+export async function until(at: Relay | TestNode, ask: () => boolean | Promise<boolean>): Promise<void> {
+  let wake = Promise.withResolvers<void>()
+  const look = (): void => {
+    wake.resolve()
+    wake = Promise.withResolvers()
+  }
+  const stop = 'network' in at ? watchNode(at, look) : watchRelay(at, look)
+  try {
+    for (let woken = wake.promise; !(await ask()); woken = wake.promise) await woken
+  } finally {
+    stop()
+  }
+}
+
+const relayEvents = [
+  'peer-connected',
+  'peer-disconnected',
+  'record-checked',
+  'records-changed',
+  'reservations-changed',
+  'mailboxes-changed',
+  'located-sets-changed',
+  'state-changed',
+  'problem'
+] as const satisfies readonly (keyof RelayEvents)[]
+
+function watchRelay(relay: Relay, look: () => void): () => void {
+  const offs = relayEvents.map((name) => relay.on(name, look))
+  return () => offs.forEach((off) => off())
+}
+
+const nodeEvents = ['peer-connected', 'peer-disconnected', 'record-checked', 'caught-up'] as const
+const hostEvents = ['connection:close', 'connection:open', 'peer:identify', 'peer:update', 'self:peer:update'] as const
+
+function watchNode({ network, storage }: TestNode, look: () => void): () => void {
+  const offs = [...nodeEvents.map((name) => network.on(name, look)), storage.records.on('stored', look)]
+  for (const name of hostEvents) network.libp2p.addEventListener(name, look)
+  return () => {
+    for (const off of offs) off()
+    for (const name of hostEvents) network.libp2p.removeEventListener(name, look)
+  }
 }
 
 export function newSigner(): Signer {
@@ -214,4 +263,34 @@ function linkTo(digest: Uint8Array): Statement['listing'] {
 export async function publish({ storage, network }: TestNode, record: AnyRecord): Promise<void> {
   await storage.records.put(record, { own: true })
   await network.publish(record)
+}
+
+/** The directory of a node, as a node has it. */
+export function directoryAt({ network: { libp2p, guard }, storage }: TestNode): Promise<FeedbackDirectory> {
+  const store = storage.sublevel('feedback', { values: 'bytes' })
+  return createFeedbackDirectory({ libp2p, guard, dht: libp2p.services.dht, store })
+}
+
+export interface PostOf {
+  readonly signer: Signer
+  readonly messageKey?: Uint8Array
+  /** What is known of everybody else. */
+  readonly reach?: Reachable
+  readonly onMessage?: (payload: Uint8Array) => void
+  readonly onReach?: () => void
+}
+
+/** Somebody's letters at a node. */
+export function postAt({ network: { libp2p, guard }, storage }: TestNode, init: PostOf): Promise<Post> {
+  const { signer, messageKey = new Uint8Array(randomBytes(32)), reach } = init
+  return createPost(
+    { libp2p, guard, signer, messageKey, store: storage.sublevel('post', { values: 'bytes' }) },
+    {
+      now: Date.now,
+      onMessage: async ({ payload }) => init.onMessage?.(payload),
+      reachOf: async () => reach ?? Promise.reject(new Error('no profile')),
+      onReach: init.onReach ?? (() => {}),
+      onError: () => {}
+    }
+  )
 }

@@ -1,4 +1,4 @@
-import type { RelayConfig, RelayProblem } from '@souk/relay'
+import type { Relay, RelayConfig, RelayProblem, Removed } from '@souk/relay'
 import type { Command } from 'commander'
 import { type Begin, type Invocation, untilAborted } from '../invocation.ts'
 import { readText } from '../input.ts'
@@ -43,11 +43,30 @@ async function start(run: Invocation, flags: RelayFlags): Promise<void> {
   const onProblem = ({ code, message }: RelayProblem): void =>
     run.out.warn(`${new Date().toISOString()} ${printable(code)}: ${printable(message)}`)
   const relay = await createRelay({ ...config, onProblem })
+  // In a terminal the signal means that it has been closed.
+  const ignore = run.host.stdout.isTTY ? () => {} : run.host.onReload(() => void reload(run, relay, flags.config))
   announce(run, relay.status())
   await untilAborted(run.host.signal)
+  ignore()
   run.out.note('Letting those who are here finish …')
   await relay.drain()
   if (run.json) run.host.stdout.write('{"event":"stopped"}\n')
+}
+
+/** The lists of the configuration as it is now; all else is as it was at the start. Wrong ones change nothing. */
+async function reload(run: Invocation, relay: Relay, path: string): Promise<void> {
+  try {
+    const { deny, allow } = await readRelayConfig(path)
+    const removed = await relay.relist({ deny, allow })
+    if (run.json) run.host.stdout.write(`${printableJson({ event: 'reloaded', removed })}\n`)
+    else run.out.note(`Lists read again. Gone: ${counted(removed)}.`)
+  } catch (error) {
+    run.out.warn(printable(`The lists stay as they were: ${(error as Error).message}`))
+  }
+}
+
+function counted({ records, feedback, mailboxes }: Removed): string {
+  return `${records} records, ${feedback} ratings, ${mailboxes} mailboxes`
 }
 
 /** First line for programs, a page for people. */

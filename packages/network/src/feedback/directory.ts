@@ -30,6 +30,8 @@ export interface FeedbackDirectoryInit {
   readonly now?: () => number
   /** Of what this node keeps for others. */
   readonly limits?: Partial<ShelfLimits>
+  /** True for those whose feedback is not kept for others. */
+  readonly refuses?: (author: Uint8Array) => boolean
   /** Told when {@link FeedbackDirectory.held} has changed by somebody's doing. */
   readonly onChanged?: () => void
 }
@@ -70,11 +72,11 @@ export interface FeedbackDirectory extends AsyncDisposable {
   /** What this node keeps for others. */
   held(): { readonly subjects: number; readonly records: number }
   /**
-   * Drops what is kept here of an identity: feedback that it wrote, and that others wrote about it.
+   * Drops what is kept here of an identity's own words; what others wrote about it stays.
    *
    * @returns How many records that were.
    */
-  drop(identity: Uint8Array): Promise<number>
+  drop(author: Uint8Array): Promise<number>
 }
 
 export async function createFeedbackDirectory(
@@ -167,8 +169,8 @@ export async function createFeedbackDirectory(
     return found
   }
 
-  const onChanged = init.onChanged ?? ((): void => {})
-  const stopServing = await serveShelf({ libp2p, dht, guard, shelf }, { now, onChanged })
+  const { onChanged = () => {}, refuses = () => false } = init
+  const stopServing = await serveShelf({ libp2p, dht, guard, shelf }, { now, onChanged, refuses })
   const onTimer = (): void => {
     republisher.run({ signal: stopping.signal }).catch((error: unknown) => log.error('republishing failed - %e', error))
   }
@@ -185,7 +187,7 @@ export async function createFeedbackDirectory(
     get,
     republish: (options = {}) => republisher.run(options),
     held: () => ({ subjects: shelf.subjects().length, records: shelf.count() }),
-    drop: (identity) => shelf.drop(identity),
+    drop: (author) => shelf.drop(author),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
       stopping.abort()

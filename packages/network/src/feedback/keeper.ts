@@ -12,7 +12,7 @@ import { openFeedback } from './value.ts'
 /** Serves the shelf to others; returns what ends that. A client of the DHT refuses: nobody would look for it there. */
 export function serveShelf(
   components: { libp2p: ExchangeHost; dht: Pick<KadDHT, 'getMode'>; guard: Guard; shelf: Shelf },
-  init: { now: () => number; onChanged: () => void }
+  init: { now: () => number; onChanged: () => void; refuses: (author: Uint8Array) => boolean }
 ): Promise<() => Promise<void>> {
   const { libp2p, dht, guard, shelf } = components
 
@@ -40,6 +40,7 @@ export function serveShelf(
    */
   async function add(bytes: Uint8Array, block: string): Promise<AddOutcome> {
     const record = openFeedback(bytes, { nowMs: init.now() })
+    if (init.refuses(record.author)) return { status: 'refused', code: 'refused' }
     try {
       const status = await shelf.add(record, { block })
       if (status === 'kept') init.onChanged()

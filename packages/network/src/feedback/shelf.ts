@@ -50,8 +50,8 @@ export interface Shelf {
   count(): number
   /** Drops what has expired. */
   sweep(): Promise<void>
-  /** Drops what an identity has written, and what was written about it. Returns how many records that were. */
-  drop(identity: Uint8Array): Promise<number>
+  /** Drops what an identity has written; what others wrote about it is theirs. Returns how many records that were. */
+  drop(author: Uint8Array): Promise<number>
 }
 
 /** @param init.distance - How far a subject is from this peer; the larger of two sorts later. */
@@ -180,11 +180,11 @@ export async function createShelf(
     }
   }
 
-  async function drop(identity: string): Promise<number> {
+  async function drop(author: string): Promise<number> {
     let count = 0
     for await (const key of store.keys(prefixRange('a/'))) {
-      const [, subject = '', author, , digest = ''] = key.split('/')
-      if ((subject === identity || author === identity) && (await remove(subject, digest))) count++
+      const [, subject = '', by, , digest = ''] = key.split('/')
+      if (by === author && (await remove(subject, digest))) count++
     }
     return count
   }
@@ -201,7 +201,7 @@ export async function createShelf(
     subjects: () => Array.from(sets.keys(), (subject) => hexToBytes(subject)),
     count: () => total,
     sweep: () => inOrder(sweep),
-    drop: (identity) => inOrder(() => drop(bytesToHex(identity)))
+    drop: (author) => inOrder(() => drop(bytesToHex(author)))
   }
 }
 

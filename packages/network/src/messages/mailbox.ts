@@ -45,6 +45,8 @@ export interface MailboxComponents {
 export interface MailboxInit {
   readonly now?: () => number
   readonly limits?: Partial<MailboxLimits>
+  /** True for those who get no mailbox here. */
+  readonly refuses?: (identity: Uint8Array) => boolean
   /** Told when {@link Mailbox.held} has changed by somebody's doing. */
   readonly onChanged?: () => void
 }
@@ -121,6 +123,7 @@ export async function createMailbox(components: MailboxComponents, init: Mailbox
     if (!verifySignature({ signature: sig, message, publicKey: identity })) {
       throw new ProtocolError('bad-signature', 'the identity did not answer the challenge')
     }
+    if (init.refuses?.(identity) === true) throw new ProtocolError('refused', 'this identity gets no mailbox here')
     if (!holes.has(identity)) made.take(asker.address, 1)
     await holes.open(identity)
     init.onChanged?.()
