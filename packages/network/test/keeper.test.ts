@@ -59,6 +59,20 @@ describe('the connection keeper', () => {
     expect(a.network.keeper.wanted()).toEqual([])
   })
 
+  it('dials at once where a peer is now, however long it was not where it had been', async () => {
+    await using a = await startNode({ keeper: { backoffFirstMs: 3_600_000, backoffMaxMs: 3_600_000 } })
+    const gone = await startNode()
+    const { peerId } = gone.network
+    const old = multiaddr(addressOf(gone))
+    await gone[Symbol.asyncDispose]()
+    a.network.keeper.want(peerId, 'met', [old])
+    await until(async () => a.network.keeper.wanted()[0]?.failures === 1)
+    await using b = await startNode({ privateKey: gone.privateKey })
+    const found = nextEvent(a.network, 'peer-connected')
+    a.network.keeper.want(peerId, 'met', [multiaddr(addressOf(b))])
+    expect((await found).peer.equals(peerId)).toBe(true)
+  })
+
   it('does not dial a peer that the guard refuses', async () => {
     await using a = await startNode({ keeper })
     await using b = await startNode()

@@ -148,6 +148,9 @@ class DefaultKeeper implements Keeper {
     if (peer.equals(this.#libp2p.peerId)) return
     const entry = this.#entries.get(peer.toString()) ?? this.#add(peer)
     entry.reasons.add(reason)
+    // Where it was, it may not have answered for days; that says nothing about where it is now.
+    const isElsewhere = addresses.some((address) => !entry.addresses.some((known) => known.equals(address)))
+    if (isElsewhere) entry.dueAtMs = Math.min(entry.dueAtMs, this.#init.now())
     entry.addresses = merged(addresses, entry.addresses)
     this.#schedule()
   }
