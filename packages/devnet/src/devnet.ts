@@ -22,7 +22,7 @@ export interface DevnetInit {
 }
 
 /** Somebody who comes to the market. */
-export interface Newcomer extends Pick<PersonInit, 'name' | 'curators' | 'channels' | 'env'> {
+export interface Newcomer extends Pick<PersonInit, 'name' | 'curators' | 'channels' | 'mdns' | 'env'> {
   /** Multiaddrs to start from. Default: the relay's. */
   readonly bootstrap?: readonly string[]
 }

@@ -60,6 +60,8 @@ export interface PersonInit {
   readonly curators?: readonly Did[]
   /** Channels to carry; all by default. */
   readonly channels?: readonly string[]
+  /** Looks for nodes on the LAN, which on one machine are all nodes that do. Default: false. */
+  readonly mdns?: boolean
   readonly env?: NodeJS.ProcessEnv
   readonly onLog?: (line: string) => void
 }
@@ -73,7 +75,14 @@ export async function startPerson(components: { leash: Leash }, init: PersonInit
 }
 
 /** What the daemon reads: JSON is YAML. Written once; what the person changes afterwards stands. */
-async function writeHome({ home, bootstrap, chains = [], curators = [], channels }: PersonInit): Promise<void> {
+async function writeHome({
+  home,
+  bootstrap,
+  chains = [],
+  curators = [],
+  channels,
+  mdns = false
+}: PersonInit): Promise<void> {
   await mkdir(home, { recursive: true, mode: 0o700 })
   const config = {
     // Any free one: five people share this machine.
@@ -81,7 +90,7 @@ async function writeHome({ home, bootstrap, chains = [], curators = [], channels
     network: {
       listen: ['/ip4/127.0.0.1/tcp/0'],
       bootstrap,
-      mdns: false,
+      mdns,
       ...(channels === undefined ? {} : { channels })
     },
     chains,
