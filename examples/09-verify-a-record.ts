@@ -39,12 +39,12 @@ const sealed = sealRecord(
   signer
 )
 
-/** The reader's side: size, shape, canonical form, times, signature and content, in that order, or an error. */
+/** The reader's side: size, shape, canonical form, times, work, signature and content, in that order, or an error. */
 const record = openRecord(sealed.bytes, { nowMs: Date.now() })
 console.log(`Signed by its author: ${didFromKey(record.author) === did}`)
 if (record.kind === 'listing') console.log(listingToJsonLd(record)?.['@id'])
 
-// On its way, somebody makes it cheaper: 12.00 EUR becomes 10.00.
+// On its way, somebody makes it cheaper: 12.00 EUR becomes 10.00. Its work is for other bytes, and so is its signature.
 const forged = new Uint8Array(sealed.bytes)
 const digits = new TextDecoder('latin1').decode(forged).lastIndexOf('1200')
 forged.set(new TextEncoder().encode('1000'), digits)

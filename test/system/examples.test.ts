@@ -18,7 +18,7 @@ const lineOf: Record<string, RegExp> = {
   '06-listen-to-events.ts': /^a listing is gone: hg\.[0-9a-f]{20}$/,
   '07-serve-the-api.ts': /^A visitor may not delete: 403 forbidden$/,
   '08-reconcile-two-sets.ts': /^to send: 42, 10000; to fetch: 7$/,
-  '09-verify-a-record.ts': /^Made cheaper: bad-signature$/
+  '09-verify-a-record.ts': /^Made cheaper: bad-work$/
 }
 
 const sourceOf = (name: string): Promise<string> => readFile(join(root, 'examples', name), 'utf8')

@@ -48,7 +48,7 @@ function ratingsOn(reader: Person): Promise<FeedbackView[]> {
   return reader.call('GET /v1/feedback/:did', { params: { did: seller.did } })
 }
 
-test('a second rating of one order, signed by the same buyer, replaces nothing anywhere', async () => {
+test('of two ratings of one order, signed by the same buyer, the harsher stands everywhere', async () => {
   const identity = await identityOf(buyer)
   await using device = await startStranger({ bootstrap: market.relay.addresses })
   const slot = { author: keyFromDid(buyer.did), kind: 'feedback', key: rating.order } as const
@@ -73,7 +73,7 @@ test('a second rating of one order, signed by the same buyer, replaces nothing a
   )
   await device.network.publish(second)
   for (const reader of [seller, neighbour, buyer]) {
-    // Each has seen it, and keeps it as evidence that the buyer said two things.
+    // Each has seen it, and keeps both as evidence that the buyer said two things.
     const request = { params: { id: second.id }, query: {} }
     await reader.until('the second rating', () =>
       reader.call('GET /v1/ratings/:id', request).catch((error: { code?: string }) => {
@@ -81,6 +81,9 @@ test('a second rating of one order, signed by the same buyer, replaces nothing a
         return undefined
       })
     )
-    expect(await ratingsOn(reader)).toEqual([rating])
+    expect((await ratingsOn(reader)).map(({ id, stars }) => ({ id, stars }))).toEqual([{ id: second.id, stars: 1 }])
+    // The kinder one is not gone: who asks for it by its id gets it.
+    const kinder = await reader.call('GET /v1/ratings/:id', { params: { id: rating.id }, query: {} })
+    expect(kinder.stars).toBe(5)
   }
 })
