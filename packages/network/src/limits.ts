@@ -1,3 +1,5 @@
+import type { Budget } from './guard/bucket.ts'
+
 /** Bounds of the host and the record gate. Guard, gossip, keeper and catch-up have their own beside their code. */
 
 /**
@@ -27,6 +29,12 @@ export const fullStep = 0.05
 
 /** The last bit that fullness asks: 64 times the work. Beyond it, the least worth has to go anyway. */
 export const fullBitsMax = 6
+
+/**
+ * Own records that are gossiped: what a person publishes. A message costs each node on its way about 1.3 ms and is one
+ * of the 50 a second that neighbours take from us; a bulk goes by one hint and catch-up, at a quarter of that.
+ */
+export const gossipedBudget: Budget = { perSecond: 20, burst: 32 }
 
 /** Connections of a node. Each costs about 150 kB. */
 export const connectionsMax = { node: 150, relay: 1200 } as const

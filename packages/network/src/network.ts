@@ -10,10 +10,12 @@ import type { RecordReader, SyncSource } from './catch-up/source.ts'
 import { NetworkError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
 import { createRecordGate, type GateResult, type RecordGate, type RecordSource, type RecordStore } from './gate.ts'
+import { TokenBucket } from './guard/bucket.ts'
 import { createGossip } from './gossip/gossip.ts'
 import { createGuard, type Guard, type GuardInit, type HostGuard } from './guard/guard.ts'
 import { createHost, type Host, type HostInit } from './host.ts'
 import { createKeeper, type Keeper, type KeeperInit, parseAddress, parseBootstrap } from './keeper/keeper.ts'
+import { gossipedBudget } from './limits.ts'
 import type { PriceInit } from './price.ts'
 
 /** What happens on a network. */
@@ -58,6 +60,9 @@ export interface NetworkComponents {
   readonly sync: SyncSource
 }
 
+/** What the network has to know of a record that is published. */
+export type PublishedRecord = Pick<SoukRecord, 'market' | 'channel' | 'bytes'>
+
 /** A node's presence among its peers. */
 export interface Network extends AsyncDisposable {
   /** For the packages that bring protocols of their own. */
@@ -77,12 +82,12 @@ export interface Network extends AsyncDisposable {
   /** The channels carried, by market. */
   subscriptions(): ReadonlyMap<string, readonly Channel[]>
   /**
-   * Tells the network of a record that is in the store. With nobody there to hear it, it goes out by catch-up when
-   * somebody comes.
+   * Tells the network of records that are in the store: of one by gossip, of a bulk by a hint, upon which peers catch up.
+   * With nobody there to hear it, they go out by catch-up when somebody comes.
    *
-   * @returns How many peers it was sent to at once.
+   * @returns How many peers got them at once; 0 for those that go by catch-up.
    */
-  publish(record: Pick<SoukRecord, 'market' | 'channel' | 'bytes'>): Promise<{ peers: number }>
+  publish(records: PublishedRecord | readonly PublishedRecord[]): Promise<{ peers: number }>
   /**
    * Connects to a peer and keeps the connection from now on.
    *
@@ -133,6 +138,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
       clock: init.now ?? (() => performance.now())
     }
   )
+  const gossiped = new TokenBucket(gossipedBudget, now())
   const carry = (market: string, channel: Channel): void => {
     channels.set(market, [...new Set([...(channels.get(market) ?? []), channel])])
     gossip.subscribe(market, channel)
@@ -168,8 +174,11 @@ export async function createNetwork(components: NetworkComponents, init: Network
       gossip.unsubscribe(market, channel)
     },
     subscriptions: () => channels,
-    publish: async (record) => {
-      const peers = await gossip.publish(record)
+    publish: async (given) => {
+      const records = [given].flat()
+      const isBulk = !gossiped.take(records.length, now())
+      const reached = isBulk ? [0] : await Promise.all(records.map((record) => gossip.publish(record)))
+      const peers = Math.min(...reached)
       if (peers === 0) catchUp.announce()
       return { peers }
     },

@@ -86,6 +86,36 @@ describe('catch-up', () => {
     expect(b.network.guard.report()).toEqual([])
   })
 
+  it('carries a bulk that is published at once, and no message of gossip for it', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    await join(a, b)
+    const ways: string[] = []
+    b.network.on('record-checked', ({ source, result }) => void ways.push(`${source.via} ${result.verdict}`))
+    const author = newSigner()
+    const records = Array.from({ length: 100 }, (_, number) => sealListing(author, { number }))
+    await a.store.put(records)
+    const caughtUp = nextEvent(b.network, 'caught-up')
+    expect(await a.network.publish(records)).toEqual({ peers: 0 })
+    expect(await caughtUp).toMatchObject({ stored: 100 })
+    expect(ways).toEqual(Array.from({ length: 100 }, () => 'catch-up accept'))
+  })
+
+  it('hears of what is published last, after more hints than a peer may send', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    await join(a, b)
+    const author = newSigner()
+    for (let bulk = 0; bulk < 45; bulk++) {
+      const records = [0, 1, 2].map((number) => sealListing(author, { number: bulk * 3 + number }))
+      await a.store.put(records)
+      await a.network.publish(records)
+      await b.store.until(() => b.store.records.size > (bulk - 20) * 3)
+    }
+    await b.store.until(() => b.store.records.size === 135)
+    expect(b.network.guard.report()).toEqual([])
+  })
+
   it('makes two halves equal after a partition', async () => {
     const nodes: TestNode[] = []
     await using _all = { [Symbol.asyncDispose]: async () => void (await Promise.all(nodes.map(stop))) }

@@ -24,6 +24,7 @@ export type { DeliveryView, ListingDraft, ListingView, SettlementDraft, Settleme
 export type {
   BalanceView,
   ImageShelf,
+  ImportResult,
   ListingFilter,
   Listings,
   NodeEvent,

@@ -7,6 +7,9 @@ const day = 24 * 60 * minute
 export const listingLifeMs = 30 * day
 /** A request for a revision that has ended may still be on its way for as long as mailboxes keep it: 15 days. */
 export const revisionKeptMs = 15 * day
+/** Listings of a bulk that are sealed before others get a turn (10 ms), and how many such lots share the next writes. */
+export const bulkSealedAtOnce = 32
+export const bulkLotsAhead = 8
 export const profileLifeMs = 30 * day
 /** Two years, the bound of its kind: a rating outlives the goods. */
 export const feedbackLifeMs = 730 * day

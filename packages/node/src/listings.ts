@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import {
   isRecordId,
   type JsonLd,
@@ -11,16 +12,17 @@ import {
 } from '@souk/records'
 import type { RecordStore, StorageOp, Sublevel } from '@souk/storage'
 import { NodeError } from './errors.ts'
-import { listingLifeMs, pageDefault, pageMax, revisionKeptMs } from './limits.ts'
+import { bulkLotsAhead, bulkSealedAtOnce, listingLifeMs, pageDefault, pageMax, revisionKeptMs } from './limits.ts'
 import {
   createListingKey,
   type DraftContext,
   draftToContent,
   type ListingDraft,
+  type ListingView,
   listingView,
   viewToDraft
 } from './listing.ts'
-import type { Listings } from './node.ts'
+import type { ImportResult, Listings } from './node.ts'
 import type { Publisher } from './publisher.ts'
 import { createTurns } from './turns.ts'
 
@@ -101,9 +103,13 @@ export function createListings(components: ListingsComponents, context: DraftCon
   ): Promise<SoukRecord<'listing'>> => {
     const content = draftToContent(draft, context)
     const record = await publisher.publish({ kind: 'listing', key, lifeMs: listingLifeMs }, content, extraOps)
-    await pictures.hold(record)
+    // A new listing without pictures has none to keep and none to let go of: a bulk need not wait for the shelf.
+    if (record.seq > 0 || content.images.length > 0) await pictures.hold(record)
     return record
   }
+
+  const publishNew = async (draft: ListingDraft): Promise<ListingView> =>
+    listingView(await publish(createListingKey(draft.category, components.random(10)), draft))
 
   const forgetOld = async (nowMs: number): Promise<void> => {
     for await (const [id, bytes] of revisions.iterator()) {
@@ -128,8 +134,18 @@ export function createListings(components: ListingsComponents, context: DraftCon
         await publish(key, left, [keep(head), ...extraOps])
         return true
       }),
-    publish: async (draft) =>
-      listingView(await publish(createListingKey(draft.category, components.random(10)), draft)),
+    publish: publishNew,
+    async publishMany(drafts, { signal } = {}) {
+      const lots: Promise<ImportResult[]>[] = []
+      for (let at = 0; at < drafts.length; at += bulkSealedAtOnce) {
+        await lots.at(-bulkLotsAhead)
+        await setImmediate(undefined, { signal })
+        const lot = drafts.slice(at, at + bulkSealedAtOnce).map((draft) => orRefused(publishNew(draft)))
+        lots.push(Promise.all(lot))
+        lots.at(-1)?.catch(() => undefined)
+      }
+      return (await Promise.all(lots)).flat()
+    },
     async update(idOrKey, change) {
       const { key } = await ownByIdOrKey(idOrKey)
       return inTurn(key, async () => {
@@ -183,5 +199,16 @@ export function createListings(components: ListingsComponents, context: DraftCon
     const record = await recordOf(idOrKey)
     if (!sameBytes(record.author, author)) throw new NodeError('not-yours', 'only its seller can change a listing')
     return own(record.key)
+  }
+}
+
+/** Faults have codes, and are one listing's own; what has none is a bug, and everybody's. */
+async function orRefused(publishing: Promise<ListingView>): Promise<ImportResult> {
+  try {
+    return { listing: await publishing }
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message: string }
+    if (typeof code !== 'string') throw error
+    return { refused: { code, message } }
   }
 }

@@ -49,6 +49,13 @@ export interface SearchPage {
 /** Listings: one's own and everybody's. */
 export interface Listings {
   publish(draft: ListingDraft): Promise<ListingView>
+  /**
+   * Publishes many at once, at several times the rate of one after the other: they share writes, and go out by catch-up.
+   * One that is refused does not keep the others back.
+   *
+   * @returns What became of each, in the order given.
+   */
+  publishMany(drafts: readonly ListingDraft[], options?: { readonly signal?: AbortSignal }): Promise<ImportResult[]>
   /** Changes some of one's own listing; what the draft leaves out stays. The top category stays as it is. */
   update(key: string, change: Partial<ListingDraft>): Promise<ListingView>
   delete(key: string): Promise<void>
@@ -61,6 +68,11 @@ export interface Listings {
   /** Newest first. `after` is the id of the last one on the page before. */
   list(filter?: ListingFilter): Promise<ListingView[]>
 }
+
+/** What became of one of many listings. */
+export type ImportResult =
+  | { readonly listing: ListingView }
+  | { readonly refused: { readonly code: string; readonly message: string } }
 
 export interface ListingFilter {
   readonly seller?: Did | undefined

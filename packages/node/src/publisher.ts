@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import {
   type ContentOf,
   preimageOf,
@@ -59,9 +60,10 @@ export function createPublisher(components: PublisherComponents, init: Publisher
   // Two revisions made at once must not get one `seq`.
   const inTurn = createTurns()
 
-  const announce: Publisher['announce'] = async (record) => {
-    await network.publish(record)
-  }
+  // Records that were written together are announced together: a bulk goes another way than one.
+  const announce: Publisher['announce'] = gathered(async (together: readonly SoukRecord[]) => {
+    await network.publish(together)
+  })
 
   const put = async <K extends RecordKind>(
     record: SoukRecord<K>,
@@ -101,5 +103,23 @@ export function createPublisher(components: PublisherComponents, init: Publisher
         const times = { createdAtMs, expiresAtMs }
         return put(await seal({ kind, key, market, seq: seq + 1, ...times, content: null }), extraOps)
       })
+  }
+}
+
+/** Joins calls of one turn of the event loop into one. */
+function gathered<T>(task: (together: readonly T[]) => Promise<void>): (one: T) => Promise<void> {
+  let waiting: T[] = []
+  let done: Promise<void> | undefined
+  const start = async (): Promise<void> => {
+    await setImmediate()
+    const together = waiting
+    waiting = []
+    done = undefined
+    await task(together)
+  }
+  return (one) => {
+    waiting.push(one)
+    done ??= start()
+    return done
   }
 }

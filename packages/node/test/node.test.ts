@@ -70,6 +70,31 @@ test('who comes later gets everything that is live, and nothing that was deleted
   )
 })
 
+test('many published at once are found elsewhere, and one that is refused keeps none back', async () => {
+  const seller = await openNode()
+  const buyer = await openNode({ near: [seller] })
+  const titles = Array.from({ length: 90 }, (_, index) => `Lamp number ${index}`)
+  const drafts = [...titles.map((title) => ({ ...lamp, title })), { ...lamp, category: 'nonsense' }]
+  const results = await seller.listings.publishMany(drafts)
+  expect(results.map((one) => ('listing' in one ? one.listing.title : one.refused.code))).toEqual([
+    ...titles,
+    'bad-content'
+  ])
+  await until(buyer, async () => (await buyer.search({ text: 'lamp' })).total === 90)
+})
+
+test('a bulk that is given up ends between two lots', async () => {
+  const seller = await openNode()
+  const giveUp = new AbortController()
+  const publishing = seller.listings.publishMany(
+    Array.from({ length: 500 }, () => lamp),
+    { signal: giveUp.signal }
+  )
+  giveUp.abort()
+  await expect(publishing).rejects.toMatchObject({ name: 'AbortError' })
+  expect((await seller.status()).listings).toBeLessThan(500)
+})
+
 test('a node that was stopped has lost nothing: identity, listings, orders and who it is among peers', async () => {
   const directory = await makeDirectory()
   const identity = identityFromPhrase(createPhrase())

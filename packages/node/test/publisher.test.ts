@@ -10,6 +10,7 @@ import {
   type SoukRecord,
   workFloor
 } from '@souk/records'
+import type { PublishedRecord } from '@souk/network'
 import { createStorage, type Storage } from '@souk/storage'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { workBitsByItselfMax, workHeadroomBits } from '../src/limits.ts'
@@ -42,14 +43,17 @@ let generous: Publisher
 /** What this node would ask of strangers. */
 let asks: (priced: Priced) => number
 let announced: SoukRecord[]
+let announcements: number
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'souk-publisher-'))
   storage = await createStorage({ directory, now: Date.now, search: 'off' })
   announced = []
+  announcements = 0
   const network = {
-    publish: async (record: Pick<SoukRecord, 'market' | 'channel' | 'bytes'>) => {
-      announced.push(record as SoukRecord)
+    publish: async (records: PublishedRecord | readonly PublishedRecord[]) => {
+      announced.push(...([records].flat() as SoukRecord[]))
+      announcements++
       return { peers: 0 }
     },
     gate: { asksStrangers: (priced: Priced) => asks(priced) }
@@ -80,7 +84,7 @@ test('a slot goes on after a revision that failed', async () => {
   expect((await next).seq).toBe(0)
 })
 
-test('listings published at once share writes, where their work does not take longer than a write', async () => {
+test('listings published at once share writes and announcements, where their work does not take longer than a write', async () => {
   asks = () => 0
   let writes = 0
   storage.records.on('stored', () => void writes++)
@@ -89,6 +93,7 @@ test('listings published at once share writes, where their work does not take lo
   expect(storage.records.count()).toBe(50)
   expect(announced).toHaveLength(50)
   expect(writes).toBeLessThan(25)
+  expect(announcements).toBeLessThan(25)
 })
 
 test('a record has work for nodes that are fuller and busier than an idle one, and for what this one sees itself', async () => {

@@ -2,6 +2,7 @@ import type { Libp2p, PeerId, Stream } from '@libp2p/interface'
 import type { Channel } from '@souk/records'
 import type { Unsubscribe } from '../events.ts'
 import type { RecordGate } from '../gate.ts'
+import { TokenBucket } from '../guard/bucket.ts'
 import type { Guard } from '../guard/guard.ts'
 import { type CatchUpReport, runSession, type SessionScope } from './client.ts'
 import { isOffence, SyncError } from './error.ts'
@@ -10,6 +11,7 @@ import {
   busyRetries,
   busyRetryMs,
   frameTimeoutMs,
+  hintBudget,
   hintDelayMs,
   hintPeersMax,
   newsAfterMs,
@@ -73,6 +75,7 @@ class DefaultCatchUp implements CatchUp {
   readonly #listeners = new Set<(report: CatchUpReport) => void>()
   readonly #stopping = new AbortController()
   readonly #lane = createLane()
+  readonly #hints: TokenBucket
   #topology: string | undefined
   #round: NodeJS.Timeout | undefined
   #asking: NodeJS.Timeout | undefined
@@ -86,6 +89,7 @@ class DefaultCatchUp implements CatchUp {
   constructor(components: CatchUpComponents, init: CatchUpInit) {
     this.#components = components
     this.#init = init
+    this.#hints = new TokenBucket(hintBudget, init.clock())
   }
 
   async start(): Promise<void> {
@@ -230,10 +234,14 @@ class DefaultCatchUp implements CatchUp {
       return
     }
     this.#hintFrom = from
+    const { clock } = this.#init
+    // A hint too many is not heard, and what was published last would wait for an hour: so it goes out later.
+    const delayMs = hintDelayMs + this.#hints.waitMs(1, clock())
     this.#hint = setTimeout(() => {
       this.#hint = undefined
+      this.#hints.take(1, clock())
       void this.#hintPeers()
-    }, hintDelayMs).unref()
+    }, delayMs).unref()
   }
 
   async #hintPeers(): Promise<void> {

@@ -84,6 +84,8 @@ class ClientSession {
   readonly #gate: RecordGate
   readonly #link: Link
   readonly #peer: PeerId
+  /** Answers on their way through the gate and to the disk. */
+  readonly #writing: Promise<void>[] = []
   #asked = 0
   #fetched = 0
   #stored = 0
@@ -111,17 +113,26 @@ class ClientSession {
     const name = cursorName(this.#peer, scope)
     const cursor = await this.#source.cursor(name)
     if (cursor === undefined) return false
+    const { epoch } = cursor
     let after = cursor.sequence
-    for (let page = 0; page < changePagesMax; page++) {
-      const answer = decodeChanges(await this.#ask({ kind: 'changes', scope, epoch: cursor.epoch, after }))
-      if (answer.epoch !== cursor.epoch) return false
-      await this.#fetch(answer.digests)
-      if (!answer.done && answer.sequence <= after) throw new SyncError('bad-frame', 'a change log that goes nowhere')
-      after = answer.sequence
-      await this.#source.saveCursor(name, { epoch: answer.epoch, sequence: after })
-      if (answer.done) return true
+    let asking = this.#askSoon({ kind: 'changes', scope, epoch, after })
+    let saved: Promise<void> = Promise.resolve()
+    let isDone = false
+    for (let page = 0; page < changePagesMax && !isDone; page++) {
+      const { done, digests, sequence, ...answer } = decodeChanges(await asking)
+      if (answer.epoch !== epoch) return false
+      if (!done && sequence <= after) throw new SyncError('bad-frame', 'a change log that goes nowhere')
+      after = sequence
+      // The next page comes in while this one is fetched, and this one is written while the next one is.
+      if (!done) asking = this.#askSoon({ kind: 'changes', scope, epoch, after })
+      await this.#fetch(digests)
+      await saved
+      saved = this.#written().then(() => this.#source.saveCursor(name, { epoch, sequence }))
+      saved.catch(() => undefined)
+      isDone = done
     }
-    return false
+    await saved
+    return isDone
   }
 
   async #compare(scope: Scope): Promise<void> {
@@ -132,6 +143,7 @@ class ClientSession {
       const needed = await Promise.all(group.map((partition) => this.#reconcile(partition)))
       await this.#fetch(needed.flat())
     }
+    await this.#written()
     const { epoch, sequence } = answer
     await this.#source.saveCursor(cursorName(this.#peer, scope), { epoch, sequence })
   }
@@ -172,7 +184,6 @@ class ClientSession {
   async #fetchWanted(wanted: readonly Uint8Array[]): Promise<void> {
     const requests = slices(wanted, wantedPerRequestMax)
     const ahead: { digests: Uint8Array[]; answer: Promise<Uint8Array> }[] = []
-    const writing: Promise<void>[] = []
     const before = this.#fetched
     for (;;) {
       for (let next = requests.shift(); next !== undefined; next = requests.shift()) {
@@ -181,26 +192,30 @@ class ClientSession {
       }
       const first = ahead.shift()
       if (first === undefined) break
-      const rest = await this.#take(first.digests, await first.answer, writing)
+      const rest = await this.#take(first.digests, await first.answer)
       if (rest.length > 0) requests.unshift(rest)
     }
-    await Promise.all(writing)
     if (this.#fetched === before && wanted.length >= withheldMin) {
       throw new SyncError('withheld-records', `none of ${wanted.length} records that the peer listed`)
     }
   }
 
   /** Hands the records of one answer to the gate. Returns the ids that the answer did not reach. */
-  async #take(digests: Uint8Array[], answer: Uint8Array, writing: Promise<void>[]): Promise<Uint8Array[]> {
+  async #take(digests: Uint8Array[], answer: Uint8Array): Promise<Uint8Array[]> {
     const { consumed, records } = decodeRecords(answer)
     if (consumed === 0 || consumed > digests.length) throw new SyncError('bad-frame', 'an answer to nothing asked')
     this.#fetched += records.length
     this.#bytes += answer.length
-    if (writing.length >= writesAhead) await writing.shift()
+    if (this.#writing.length >= writesAhead) await this.#writing.shift()
     const write = this.#accept(records, digests)
     write.catch(() => {})
-    writing.push(write)
+    this.#writing.push(write)
     return digests.slice(consumed)
+  }
+
+  /** Everything taken so far is in the store. */
+  async #written(): Promise<void> {
+    await Promise.all(this.#writing)
   }
 
   async #accept(records: readonly Uint8Array[], digests: readonly Uint8Array[]): Promise<void> {

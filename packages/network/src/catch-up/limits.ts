@@ -94,3 +94,6 @@ export const hintDelayMs = 50
 
 /** Peers told of news that gossip does not carry. They tell theirs. */
 export const hintPeersMax = 8
+
+/** Hints sent, a little under what a peer hears from one (the guard's `sync-hint`: 4 a second, burst 40). */
+export const hintBudget: Budget = { perSecond: 3, burst: 30 }
