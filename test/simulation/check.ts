@@ -99,7 +99,7 @@ async function checkChannel({ peer, channel, wanted, findings }: Task, init: Che
     }
   }
   const ids = [...held.values()].map(recordIdOfDigest)
-  const stored = (await peer.storage?.records.getBytes(ids)) ?? []
+  const stored = (await peer.components?.records.getBytes(ids)) ?? []
   for (const bytes of stored) {
     if (bytes === undefined || isSound(bytes, peer, init.verify)) continue
     findings.invalid++
@@ -118,11 +118,12 @@ function isSound(bytes: Uint8Array, peer: Peer, verify: Verify): boolean {
 }
 
 /** Digests held of a channel, by name. */
-async function heldBy({ storage }: Peer, channel: Channel): Promise<Map<string, Uint8Array>> {
+async function heldBy({ components }: Peer, channel: Channel): Promise<Map<string, Uint8Array>> {
   const held = new Map<string, Uint8Array>()
-  if (storage === undefined) return held
-  for (const partition of storage.sync.partitions({ market: 'main', channels: [channel] })) {
-    const items = await storage.sync.items(partition)
+  if (components === undefined) return held
+  const { sync } = components
+  for (const partition of await sync.partitions({ market: 'main', channels: [channel] })) {
+    const items = await sync.items(partition)
     const ids = items.ids(0, items.size)
     for (let at = 0; at < ids.length; at += digestBytes) {
       const digest = ids.subarray(at, at + digestBytes)

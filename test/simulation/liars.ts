@@ -4,7 +4,16 @@
  */
 import type { Network, NetworkComponents, Partition, PartitionId } from '@souk/network'
 import { createItemVector, type Item } from '@souk/negentropy'
-import { type AnyRecord, type Channel, recordDigest, type RecordId, topicOf } from '@souk/records'
+import {
+  type AnyRecord,
+  type Channel,
+  decodeCanonical,
+  encodeCanonical,
+  findWork,
+  recordDigest,
+  type RecordId,
+  topicOf
+} from '@souk/records'
 import { digestName } from './market.ts'
 import type { Peer } from './peer.ts'
 import type { Random } from './random.ts'
@@ -29,10 +38,10 @@ export function disguise(kind: LiarKind, components: NetworkComponents, random: 
 /** What a liar does unasked, from time to time. */
 export async function misbehave(kind: LiarKind, { peer, network, records, random }: Scene): Promise<void> {
   const { pubsub } = network.libp2p.services
-  const channel = random.pick(peer.channels.filter((one) => one.startsWith('listings/')))
+  const carried = records.filter(({ channel }) => peer.channels.includes(channel))
+  const { bytes: known, channel = random.pick(peer.channels) } = carried.length === 0 ? {} : random.pick(carried)
   const send = (bytes: Uint8Array): Promise<unknown> =>
     pubsub.publish(topicOf('main', channel), bytes).catch(() => undefined)
-  const known = records.length === 0 ? undefined : random.pick(records)
   if (kind === 'oversize') await Promise.all([send(random.bytes(300_000)), pushFrame(network, random)])
   if (kind === 'forged' && known !== undefined) await send(forge(known, random))
   if (kind === 'stale' && known !== undefined) await send(known)
@@ -45,8 +54,8 @@ export async function misbehave(kind: LiarKind, { peer, network, records, random
 export interface Scene {
   readonly peer: Peer
   readonly network: Network
-  /** Records of others, as they travel. */
-  readonly records: readonly Uint8Array[]
+  /** Records of others. */
+  readonly records: readonly Pick<AnyRecord, 'bytes' | 'channel'>[]
   readonly random: Random
 }
 
@@ -71,13 +80,26 @@ function junk(random: Random): Uint8Array {
   return random.bytes(200 + random.below(2000))
 }
 
-/** One bit of the signature, or of what is signed, is another. */
-export function forge(bytes: Uint8Array, random: Random): Uint8Array {
+/** What has one bit of another's record wrong, or puts a next revision into the author's mouth. */
+function forge(bytes: Uint8Array, random: Random): Uint8Array {
+  if (random.chance(0.5)) return imitate(bytes, random)
   const forged = bytes.slice()
-  const at = random.chance(0.5) ? 7 + random.below(64) : random.below(forged.length)
+  const at = random.below(forged.length)
   forged[at] = (forged[at] ?? 0) ^ (1 << random.below(8))
   return forged
 }
+
+/** Right in everything, work included, but for the signature. */
+function imitate(bytes: Uint8Array, random: Random): Uint8Array {
+  const { body } = decodeCanonical(bytes, { bytesMax: bytes.length }) as { body: Uint8Array }
+  const { pow: _, ...said } = decodeCanonical(body, { bytesMax: body.length }) as Record<string, unknown>
+  const plain = { ...said, seq: (said['seq'] as number) + 1 }
+  const { bits, nonce } = findWork(encodeCanonical(plain), imitationBits)
+  return encodeCanonical({ body: encodeCanonical({ ...plain, pow: { bits, nonce } }), sig: random.bytes(64) })
+}
+
+/** What an idle node asks for a listing of an ordinary size. */
+const imitationBits = 13
 
 interface Hoarded {
   readonly bytes: Uint8Array
@@ -104,9 +126,9 @@ class Hoard {
 
   get records(): NetworkComponents['records'] {
     const { records } = this.#inner
-    const put = async (list: readonly AnyRecord[]): ReturnType<typeof records.put> => {
+    const put = async (list: readonly AnyRecord[], ...options: readonly never[]): ReturnType<typeof records.put> => {
       for (const record of list) this.#keep(record)
-      return records.put(list)
+      return records.put(list, ...(options as unknown as []))
     }
     const getBytes = async (ids: readonly RecordId[]): Promise<(Uint8Array | undefined)[]> =>
       ids.map((id) => this.#serve(id))

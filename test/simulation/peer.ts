@@ -10,7 +10,8 @@ import {
   peerKeyFromSeed,
   type Role
 } from '@souk/network'
-import { type Channel, type Signer, signerFromKey, type SoukRecord, type Verifier } from '@souk/records'
+import { type AnyRecord, type Channel, type Signer, signerFromKey, type SoukRecord, type Verifier } from '@souk/records'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { createStorage, type Storage } from '@souk/storage'
 import { createDisk, type Disk } from './disk.ts'
 import { createLightHost, type LightParty } from './light-host.ts'
@@ -28,8 +29,8 @@ export interface PeerComponents {
   readonly nowMs: () => number
   readonly verifier: Verifier
   readonly shared: Map<string, string>
-  /** Wraps what the network is given: for liars. */
-  readonly disguise?: (components: NetworkComponents, peer: Peer) => NetworkComponents
+  /** What the network is given in place of the store: for liars. */
+  readonly disguise: (components: NetworkComponents) => NetworkComponents
   readonly heartbeatMs?: number
   readonly onStreamBytes?: (protocol: string, bytes: number) => void
   readonly onStarted?: (peer: Peer, network: Network) => void
@@ -44,7 +45,8 @@ export interface PeerInit {
   readonly bootstrap: readonly string[]
   /** Its clock is so much ahead of the true one. */
   readonly clockSkewMs: number
-  readonly network?: Partial<NetworkInit>
+  /** Asked at each start. */
+  readonly guard: () => NonNullable<NetworkInit['guard']>
 }
 
 /** How a peer goes away. */
@@ -61,6 +63,9 @@ export interface Peer {
   readonly storage: Storage | undefined
   readonly place: Place | undefined
   readonly isUp: boolean
+  readonly peerId: string
+  /** What its network stands on, as the network sees it. */
+  readonly components: NetworkComponents | undefined
   /** A multiaddr to bootstrap from. */
   readonly address: string
   nowMs(): number
@@ -94,6 +99,8 @@ class SimulatedPeer implements Peer {
   readonly host: string
   readonly channels: readonly Channel[]
   readonly signer: Signer
+  readonly peerId: string
+  components: NetworkComponents | undefined
   network: Network | undefined
   storage: Storage | undefined
   place: Place | undefined
@@ -109,6 +116,7 @@ class SimulatedPeer implements Peer {
     this.host = init.host
     this.channels = init.channels
     this.signer = belongings.signer
+    this.peerId = peerIdFromPrivateKey(belongings.privateKey).toString()
     this.#components = components
     this.#init = init
     this.#belongings = belongings
@@ -119,8 +127,7 @@ class SimulatedPeer implements Peer {
   }
 
   get address(): string {
-    const id = this.#belongings.privateKey.publicKey.toCID().toString()
-    return `${addressOf(this.host).toString()}/p2p/${id}`
+    return `${addressOf(this.host).toString()}/p2p/${this.peerId}`
   }
 
   nowMs(): number {
@@ -138,7 +145,7 @@ class SimulatedPeer implements Peer {
     const place = this.#components.wire.plug(this.host)
     const { records, sync } = storage
     const plain: NetworkComponents = { datastore: storage.datastore('libp2p'), privateKey, records, sync }
-    const given = this.#components.disguise?.(plain, this) ?? plain
+    const given = this.#components.disguise(plain)
     const network = await createNetwork(given, {
       role: this.role,
       listen: [addressOf(this.host).toString()],
@@ -147,8 +154,9 @@ class SimulatedPeer implements Peer {
       verifier: this.#components.verifier,
       now,
       ...this.#hostInit(place),
-      ...this.#init.network
+      guard: this.#init.guard()
     })
+    this.components = given
     this.storage = storage
     this.network = network
     this.place = place
@@ -160,7 +168,7 @@ class SimulatedPeer implements Peer {
     const { network, storage, place } = this
     if (network === undefined || storage === undefined || place === undefined) return
     clearInterval(this.#housework)
-    this.network = this.storage = this.place = undefined
+    this.network = this.storage = this.components = this.place = undefined
     if (departure === 'stopped') {
       await network[Symbol.asyncDispose]()
       await storage.close()
@@ -175,8 +183,9 @@ class SimulatedPeer implements Peer {
   }
 
   async publish(record: SoukRecord): Promise<void> {
-    const { network, storage } = this
-    await storage?.records.put(record as never, { own: true })
+    const { network, components } = this
+    const records = components?.records as Storage['records'] | undefined
+    await records?.put([record as AnyRecord], { own: true })
     await network?.publish(record)
   }
 

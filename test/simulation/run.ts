@@ -1,5 +1,5 @@
 /** One simulation, from its seed to its findings. */
-import type { Network } from '@souk/network'
+import type { Network, NetworkComponents } from '@souk/network'
 import { createVerifier, type RecordId, type SignatureInput, type Verifier } from '@souk/records'
 import type { VirtualClock } from './clock.ts'
 import { check, type Findings, lacking } from './check.ts'
@@ -37,8 +37,12 @@ export interface SimulationOptions {
   readonly without: readonly Weakness[]
 }
 
-/** `verification`: nodes believe every signature. `catch-up`: nobody fetches what it missed. */
-export type Weakness = 'verification' | 'catch-up'
+/**
+ * What honest nodes do without: `verification` believes every signature; `selection` keeps what was superseded;
+ * `catch-up` serves nobody what he missed; `guard` takes no offence at liars.
+ */
+export const weaknesses = ['verification', 'selection', 'catch-up', 'guard'] as const
+export type Weakness = (typeof weaknesses)[number]
 
 export interface SimulationReport {
   readonly ok: boolean
@@ -54,6 +58,8 @@ export interface SimulationReport {
   readonly cpuSeconds: number
   readonly superseded: number
   readonly invalid: number
+  /** Liars whose lies are offences, and that no honest node holds anything against. */
+  readonly unpunished: number
   readonly wanted: number
   readonly hours: number
   readonly churn: number
@@ -63,7 +69,7 @@ export interface SimulationReport {
   readonly deliveryMsP50: number
   readonly deliveryMsP99: number
   readonly healing: Healing | null
-  /** From the last publication until everybody had everything. */
+  /** From when everything was published and everybody was back, until everybody had everything. */
   readonly convergedSeconds: number | null
   readonly departures: number
   readonly catchUps: number
@@ -178,19 +184,20 @@ class Simulation {
     await this.#startAll()
     const before = this.#received()
     const churning = churn > 0 ? this.#honest.map((peer) => this.#churn(peer)) : []
-    const lying = [...this.#liars].map(([peer, kind]) => this.#lie(peer, kind))
+    for (const [peer, kind] of this.#liars) void this.#lie(peer, kind)
     await Promise.all([this.#publishAll(), this.#partition()])
     this.#isChurning = false
-    const lastMs = this.#clock.nowMs
     await Promise.all(churning)
+    const lastMs = this.#clock.nowMs
     this.#say('all is published')
     const convergedMs = await this.#settle(this.#honest, lastMs)
     const bytes = this.#received() - before
     const findings = await check(this.#honest, this.#checking(lastMs))
-    void lying
+    const unpunished = this.#unpunished()
     const simulatedMs = this.#clock.nowMs - startedMs.clock
     return this.#report({
       findings,
+      unpunished,
       bytes,
       convergedMs,
       simulatedMs,
@@ -204,6 +211,7 @@ class Simulation {
     const relays = Math.max(2, Math.round(nodes / 200))
     const liarCount = Math.round(nodes * liars)
     const addresses: string[] = []
+    const peers: Peer[] = []
     for (let index = 0; index < nodes; index++) {
       const isRelay = index < relays
       const kind = !isRelay && index - relays < liarCount ? this.#kindOf(index) : undefined
@@ -211,6 +219,9 @@ class Simulation {
       if (isRelay) addresses.push(peer.address)
       if (kind === undefined) this.#honest.push(peer)
       else this.#liars.set(peer, kind)
+      peers.push(peer)
+    }
+    for (const [index, peer] of peers.entries()) {
       await peer.start()
       await this.#clock.wait(startGapMs)
       if (index % 100 === 99) this.#say(`${index + 1} nodes started`)
@@ -242,7 +253,7 @@ class Simulation {
         if (protocol === syncProtocol) this.#counts.syncBytes += bytes
       },
       onStarted: (peer, network) => this.#watch(peer, network, kind === undefined),
-      ...(kind && { disguise: (given) => disguise(kind, given, random.fork('lies')) })
+      disguise: (given) => this.#disguise(given, kind, random.fork('lies'))
     }
     return createPeer(components, {
       name: `${kind ?? (isRelay ? 'relay' : 'node')}-${index}`,
@@ -252,8 +263,24 @@ class Simulation {
       random,
       channels: isRelay ? ['people', ...listingChannels] : chooseChannels(random),
       bootstrap,
+      guard: () => (kind === undefined && this.#lacks('guard') ? { allow: this.#liarIds() } : {}),
       clockSkewMs: Math.round((random.next() - 0.5) * (random.chance(0.1) ? 240_000 : 2000))
     })
+  }
+
+  #lacks(weakness: Weakness): boolean {
+    return this.#options.without.includes(weakness)
+  }
+
+  /** A liar's store lies; so does that of an honest node that does without something. */
+  #disguise(given: NetworkComponents, kind: LiarKind | undefined, random: Random): NetworkComponents {
+    if (kind !== undefined) return disguise(kind, given, random)
+    if (this.#lacks('selection')) return disguise('stale', given, random)
+    return this.#lacks('catch-up') ? disguise('withholding', given, random) : given
+  }
+
+  #liarIds(): string[] {
+    return [...this.#liars.keys()].map(({ peerId }) => peerId)
   }
 
   /** Listens to what an honest node's network says, and counts the copies that gossip brings it. */
@@ -361,7 +388,7 @@ class Simulation {
     for (;;) {
       await this.#clock.wait(random.exponential(mischiefMs))
       const { network } = peer
-      const all = [...this.#ledger.publications.values()].map(({ record }) => record.bytes)
+      const all = [...this.#ledger.publications.values()].map(({ record }) => record)
       if (network !== undefined) await misbehave(kind, { peer, network, records: all, random })
     }
   }
@@ -379,6 +406,15 @@ class Simulation {
       await this.#clock.wait(lookEveryMs)
     }
     return undefined
+  }
+
+  /** A stale or withholding liar may be an unlucky node: only the others' lies are offences. */
+  #unpunished(): number {
+    const disliked = new Set(
+      this.#honest.flatMap(({ network }) => network?.guard.report().map(({ peer }) => peer) ?? [])
+    )
+    const offenders = [...this.#liars].filter(([, kind]) => offences.has(kind))
+    return offenders.filter(([{ peerId }]) => !disliked.has(peerId)).length
   }
 
   #checking(nowMs: number): { ledger: Ledger; verify: Verifier; nowMs: number } {
@@ -400,20 +436,21 @@ class Simulation {
 
   #report(given: {
     findings: Findings
+    unpunished: number
     bytes: number
     convergedMs: number | undefined
     simulatedMs: number
     wallMs: number
     hours: number
   }): SimulationReport {
-    const { findings, bytes, convergedMs, simulatedMs, wallMs } = given
+    const { findings, unpunished, bytes, convergedMs, simulatedMs, wallMs } = given
     const { seed, nodes, hours, churn, liars, partitionSeconds } = this.#options
     const { missing, superseded, invalid, wanted, examples } = findings
     const delivered = this.#deliveredMs.toSorted((a, b) => a - b)
     const at = (part: number): number => Math.round(delivered[Math.floor(part * (delivered.length - 1))] ?? 0)
     const { copies, firsts, departures, catchUps, catchUpBytes } = this.#counts
     return {
-      ok: missing + superseded + invalid === 0,
+      ok: missing + superseded + invalid + unpunished === 0,
       seed,
       nodes,
       listings: this.#ledger.publications.size,
@@ -423,6 +460,7 @@ class Simulation {
       cpuSeconds: Math.round(this.#real.cpuSeconds()),
       superseded,
       invalid,
+      unpunished,
       wanted,
       hours,
       churn,
@@ -444,6 +482,8 @@ class Simulation {
     }
   }
 }
+
+const offences: ReadonlySet<LiarKind> = new Set(['forged', 'oversize', 'flooding'])
 
 function round(value: number): number {
   return Number(value.toPrecision(3))
