@@ -18,6 +18,9 @@ export type ProtocolErrorCode =
   | 'peer-full'
   | 'ids-not-ascending'
   | 'not-asked-for'
+  // Presence
+  | 'not-presence'
+  | 'stale'
   // Sealed messages
   | 'bad-version'
   | 'wrong-recipient'

@@ -4,10 +4,12 @@ import {
   createFeedbackDirectory,
   createNetwork,
   createPost,
+  createPresence,
   type Network,
   dialTargetOf,
   peerKeyFromSeed,
   type Post,
+  type Presence,
   type Reachable
 } from '@souk/network'
 import {
@@ -34,7 +36,7 @@ import { watchHealth } from './health.ts'
 import { startHousework } from './housework.ts'
 import { openInstall } from './install.ts'
 import { createLetters } from './letters.ts'
-import { profileLifeMs } from './limits.ts'
+import { addressesMax, profileLifeMs } from './limits.ts'
 import { createListings } from './listings.ts'
 import { createMail, type Mail } from './mail.ts'
 import type { SoukNode, StatusView } from './node.ts'
@@ -139,6 +141,17 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     if (record.kind !== 'profile' || didFromKey(record.author) !== from) return
     await records.put(record, { trusted: (author) => acquaintances.has(author) })
   }
+  const presence: Presence = opened.use(
+    createPresence(
+      {
+        libp2p: network.libp2p,
+        dht: network.libp2p.services.dht,
+        signer,
+        store: storage.sublevel('presence', { values: 'bytes' })
+      },
+      { now, market, whereabouts: () => whereabouts(), onError }
+    )
+  )
   const post: Post = opened.use(
     await createPost(
       {
@@ -152,6 +165,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
         now,
         onError,
         reachOf: (did) => reachOf(did),
+        locate: (did, options) => presence.find(did, options),
         profile: async () => (await records.head({ author: signer.publicKey, kind: 'profile', key: '' }))?.bytes,
         onProfile: (bytes, from) => void takeProfile(bytes, from).catch(onError),
         onReach: () => void profiles.refresh().catch(onError),
@@ -161,6 +175,10 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
       }
     )
   )
+  const whereabouts = () => ({
+    addresses: network.addresses().map(String).slice(0, addressesMax),
+    mailboxes: post.mailboxes()
+  })
   const profiles: ProfileDesk = createProfiles({
     records,
     publisher,
@@ -168,10 +186,10 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     nextKeyHash: identity.nextKeyHash,
     prekeys: () => post.prekeys({ expiresAtMs: now() + profileLifeMs }),
     now,
-    reach: () => ({
-      peer: { id: network.peerId.toString(), addresses: network.addresses().map(String).slice(0, 8) },
-      mailboxes: post.mailboxes()
-    })
+    reach: () => {
+      const { addresses, mailboxes } = whereabouts()
+      return { peer: { id: network.peerId.toString(), addresses }, mailboxes }
+    }
   })
   const pictures = createPictures({
     images: () => images.get(),

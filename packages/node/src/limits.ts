@@ -17,6 +17,9 @@ export const feedbackLifeMs = 730 * day
 /** A node that stops gives ratings under way this long to reach others: a look-up and a put take well under a second. */
 export const spreadOnCloseMs = 3_000
 
+/** Addresses of one installation that a profile names; the bound of its kind. */
+export const addressesMax = 8
+
 /** What is nearer to its end than this is renewed: a seller may be away for ten days without losing the shop. */
 export const renewBeforeMs = 10 * day
 

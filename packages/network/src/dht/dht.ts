@@ -6,10 +6,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import assert from 'node:assert/strict'
 import type { PeerId } from '@libp2p/interface'
-import { type KadDHT, kadDHT, type KadDHTComponents, passthroughMapper } from '@libp2p/kad-dht'
+import { type KadDHT, kadDHT, type KadDHTComponents, type KadDHTInit, passthroughMapper } from '@libp2p/kad-dht'
+import type { Datastore } from 'interface-datastore'
 import { feedbackDhtInit } from '../feedback/value.ts'
 import { blockOf } from '../guard/address.ts'
 import type { Guard } from '../guard/guard.ts'
+import { createPresenceValidator, presenceNamespace, selectPresence, standingValue } from '../presence/value.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import { dhtProtocol, replicaLimits, type ReplicaLimits } from './limits.ts'
 import { type Putter, Replicas } from './replicas.ts'
@@ -32,7 +34,7 @@ export function guardedDht(
     const datastore = new Replicas(components.datastore, { now: init.now, limits, putter: () => asking.getStore() })
     const make = kadDHT({
       protocol: dhtProtocol,
-      ...feedbackDhtInit({ now: init.now }),
+      ...valueInit(datastore, init.now),
       clientMode: init.clientMode,
       // Markets live on LANs and loopback too.
       peerInfoMapper: passthroughMapper
@@ -54,7 +56,7 @@ export function guardedDht(
       try {
         return await asking.run({ peer, block: blockOfPeer(peer) }, () => handle(peer, message))
       } catch (error) {
-        if (message.type === 'PUT_VALUE' && !isFull(error)) guard.punish(peer, `${dhtProtocol}:${codeOf(error)}`)
+        if (message.type === 'PUT_VALUE' && !isForgiven(error)) guard.punish(peer, `${dhtProtocol}:${codeOf(error)}`)
         throw error
       }
     }
@@ -62,10 +64,20 @@ export function guardedDht(
   }
 }
 
+/** The two kinds of values: `/souk/` immutable, `/presence/` the newest of an identity. */
+function valueInit(datastore: Datastore, now: () => number): Required<Pick<KadDHTInit, 'validators' | 'selectors'>> {
+  const feedback = feedbackDhtInit({ now })
+  const presence = createPresenceValidator({ now, standing: (key) => standingValue(datastore, key) })
+  return {
+    validators: { ...feedback.validators, [presenceNamespace]: presence },
+    selectors: { ...feedback.selectors, [presenceNamespace]: (key, values) => selectPresence(key, values, now()) }
+  }
+}
+
 /**
- * Leaves `/souk/` as the only kind of key. kad-dht knows `/pk/` besides, which holds any public key that somebody makes
- * up, and finds its validators in a plain object: `/constructor/…` and `/toString/…` find the ones of `Object`, which
- * take everything.
+ * Leaves `/souk/` and `/presence/` as the only kinds of key. kad-dht knows `/pk/` besides, which holds any public key
+ * that somebody makes up, and finds its validators in a plain object: `/constructor/…` and `/toString/…` find the ones
+ * of `Object`, which take everything.
  */
 function closeNamespaces({ validators, selectors }: Pick<KadDHT, 'validators' | 'selectors'>): void {
   for (const table of [validators, selectors]) {
@@ -85,9 +97,9 @@ function rpcOf(dht: KadDHT): KadDHTInternals['rpc'] {
   return rpc
 }
 
-/** Room is a matter of this node; who finds none has done nothing wrong. */
-function isFull(error: unknown): boolean {
-  return error instanceof ProtocolError && error.code.endsWith('-full')
+/** Room is a matter of this node, and who puts an older presence may not have heard of the newer: no offence. */
+function isForgiven(error: unknown): boolean {
+  return error instanceof ProtocolError && (error.code.endsWith('-full') || error.code === 'stale')
 }
 
 /** What the validator said; all else is a key that is none of ours, or a message that says nothing. */

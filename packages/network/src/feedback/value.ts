@@ -129,7 +129,10 @@ function isOfTime(code: RecordErrorCode): code is 'expired' | 'not-yet-valid' {
  * Runs a query until it ends or `onEvent` says stop. A query throws as a whole when one replica refuses a correction
  * or one path runs out of time; what the others said still counts.
  */
-async function eachEvent(query: AsyncIterable<QueryEvent>, onEvent: (event: QueryEvent) => boolean): Promise<void> {
+export async function eachEvent(
+  query: AsyncIterable<QueryEvent>,
+  onEvent: (event: QueryEvent) => boolean
+): Promise<void> {
   try {
     for await (const event of query) if (!onEvent(event)) return
   } catch {
@@ -137,7 +140,8 @@ async function eachEvent(query: AsyncIterable<QueryEvent>, onEvent: (event: Quer
   }
 }
 
-function isPutConfirmed(event: QueryEvent, value: Uint8Array): boolean {
+/** True for a replica's word that it has stored exactly this. */
+export function isPutConfirmed(event: QueryEvent, value: Uint8Array): boolean {
   return (
     event.type === EventTypes.PEER_RESPONSE &&
     event.messageName === 'PUT_VALUE' &&
@@ -146,7 +150,8 @@ function isPutConfirmed(event: QueryEvent, value: Uint8Array): boolean {
   )
 }
 
-function valueOf(event: QueryEvent): Uint8Array | undefined {
+/** The value that an answer brings, unchecked. */
+export function valueOf(event: QueryEvent): Uint8Array | undefined {
   if (event.type === EventTypes.VALUE) return event.value
   return event.type === EventTypes.PEER_RESPONSE ? event.record?.value : undefined
 }

@@ -3,7 +3,7 @@ import type { AbortOptions } from '@libp2p/interface'
 import { type Did, sameBytes } from '@souk/records'
 import { ProtocolError } from '../protocol-error.ts'
 import type { Copies, Copy, LetterName } from './copies.ts'
-import { type Device, dialTargetOf, type DialTarget, type Reachable } from './devices.ts'
+import { type Device, dialTargetOf, type DialTarget, type Reachable, serversOf } from './devices.ts'
 import { directTimeoutMs } from './limits.ts'
 import type { MailboxClient, MailboxServer } from './mailbox-client.ts'
 import type { Messages, OutgoingMessage, PreparedMessage } from './messages.ts'
@@ -32,10 +32,13 @@ export interface Destination {
   readonly servers: readonly MailboxServer[]
 }
 
+/** What is known of somebody beside the profile. */
+export type Whereabouts = Pick<Reachable, 'peers' | 'mailboxes'>
+
 export interface CourierInit {
   readonly now: () => number
-  /** The installations of somebody and where they are now, asked when the profile's addresses fail. */
-  readonly locate?: (did: Did, options: AbortOptions) => Promise<Reachable['peers']>
+  /** Where somebody's installations and relays are now, asked when the profile's addresses fail. */
+  readonly locate?: (did: Did, options: AbortOptions) => Promise<Whereabouts | undefined>
 }
 
 export function createCourier(
@@ -67,7 +70,8 @@ export function createCourier(
       await deliverWithin(prepared, device.targets, options)
     } catch (error) {
       if (!isAway(error) || init.locate === undefined) throw error
-      const targets = (await init.locate(to, options)).filter(({ id }) => id === device.id).flatMap(dialTargetOf)
+      const found = (await init.locate(to, options))?.peers ?? []
+      const targets = found.filter(({ id }) => id === device.id).flatMap(dialTargetOf)
       if (targets.length === 0) throw error
       await deliverWithin(prepared, targets, options)
     }
@@ -120,7 +124,10 @@ export function createCourier(
         options.signal?.throwIfAborted()
         if (!(error instanceof ProtocolError)) throw error
         // What is sealed to a key that is gone is of no use at a relay either. The newer profile names another key.
-        if (error.code !== 'unknown-prekey' && (await leaveAtRelays(prepared, servers, options))) return 'at-relay'
+        if (error.code === 'unknown-prekey') throw error
+        if (await leaveAtRelays(prepared, servers, options)) return 'at-relay'
+        const moved = serversOf((await init.locate?.(letter.to, options)) ?? {})
+        if (await leaveAtRelays(prepared, moved, options)) return 'at-relay'
         throw error
       }
     },

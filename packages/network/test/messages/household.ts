@@ -46,7 +46,7 @@ export interface HomeInit {
   readonly relays?: readonly Peer[]
   /** Profiles as this one knows them, in place of the town's newest. */
   readonly profiles?: Map<Did, Reachable>
-  readonly locate?: (did: Did) => Promise<Reachable['peers']>
+  readonly locate?: (did: Did) => Promise<Pick<Reachable, 'peers' | 'mailboxes'> | undefined>
 }
 
 export async function openHome(town: Town, init: HomeInit = {}): Promise<Home> {
