@@ -73,6 +73,21 @@ describe('the connection keeper', () => {
     expect((await found).peer.equals(peerId)).toBe(true)
   })
 
+  it('tries all others at once when one comes back, whatever they are waiting for', async () => {
+    await using a = await startNode({ keeper: { backoffFirstMs: 3_600_000, backoffMaxMs: 3_600_000 } })
+    const gone = [await startNode(), await startNode()]
+    for (const { network } of gone) a.network.keeper.want(network.peerId, 'user', network.addresses())
+    await until(async () => a.network.peers().length === 2)
+    const ports = gone.map((node) => addressOf(node).split('/p2p/')[0] ?? '')
+    for (const node of gone) await node[Symbol.asyncDispose]()
+    await until(async () => a.network.keeper.wanted().every(({ failures }) => failures > 0))
+    await using first = await startNode({ privateKey: gone[0]?.privateKey, listen: [ports[0] ?? ''] })
+    await using second = await startNode({ privateKey: gone[1]?.privateKey, listen: [ports[1] ?? ''] })
+    const found = nextEvent(a.network, 'peer-connected', ({ peer }) => peer.equals(second.network.peerId))
+    await first.network.connect(addressOf(a))
+    expect((await found).peer.equals(second.network.peerId)).toBe(true)
+  })
+
   it('does not dial a peer that the guard refuses', async () => {
     await using a = await startNode({ keeper })
     await using b = await startNode()

@@ -9,9 +9,11 @@ import { openAddressBook, type AddressBook } from './address-book.ts'
 import {
   addressesMax,
   backoffFirstMs,
+  backoffGrowth,
   backoffMaxMs,
   dialsMax,
   dialTimeoutMs,
+  hurryEveryMs,
   metMax,
   peersTarget,
   settledMs,
@@ -123,6 +125,7 @@ class DefaultKeeper implements Keeper {
   readonly #stopping = new AbortController()
   #timer: NodeJS.Timeout | undefined
   #timerDueAtMs = 0
+  #hurriedAtMs = -Infinity
 
   constructor({ libp2p, guard }: KeeperComponents, init: KeeperInit & { readonly book: AddressBook }) {
     this.#libp2p = libp2p
@@ -195,7 +198,19 @@ class DefaultKeeper implements Keeper {
 
   #onConnected(peer: PeerId): void {
     const entry = this.#entries.get(peer.toString())
-    if (entry !== undefined) entry.connectedAtMs = this.#init.now()
+    if (entry === undefined) return
+    const isBack = entry.connectedAtMs === undefined && entry.failures > 0
+    entry.connectedAtMs = this.#init.now()
+    if (isBack) this.#hurry()
+  }
+
+  /** Where one comes back, others may: a cable is in again, a network has healed. */
+  #hurry(): void {
+    const nowMs = this.#init.now()
+    if (Math.abs(nowMs - this.#hurriedAtMs) < hurryEveryMs) return
+    this.#hurriedAtMs = nowMs
+    for (const entry of this.#entries.values()) entry.dueAtMs = Math.min(entry.dueAtMs, nowMs)
+    this.#schedule()
   }
 
   #onLost(peer: PeerId): void {
@@ -264,7 +279,7 @@ class DefaultKeeper implements Keeper {
   }
 
   get #longestMs(): number {
-    return 1.5 * (this.#init.backoffMaxMs ?? backoffMaxMs)
+    return 1.25 * (this.#init.backoffMaxMs ?? backoffMaxMs)
   }
 
   get #target(): number {
@@ -294,12 +309,12 @@ class DefaultKeeper implements Keeper {
 
   #backoffMs(failures: number): number {
     const { backoffFirstMs: first = backoffFirstMs, backoffMaxMs: max = backoffMaxMs } = this.#init
-    return Math.min(max, first * 2 ** Math.min(failures, 30)) * (0.5 + Math.random())
+    return Math.min(max, first * backoffGrowth ** failures) * (0.75 + Math.random() / 2)
   }
 }
 
 /** A peer that others told of and that does not answer is dropped after so many tries; it may be told of again. */
-const metFailuresMax = 5
+const metFailuresMax = 20
 
 const pinned: readonly WantedFor[] = ['bootstrap', 'relay', 'order', 'user']
 
