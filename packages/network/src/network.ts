@@ -36,6 +36,8 @@ export interface NetworkInit extends HostInit {
   readonly bootstrap?: readonly string[]
   /** Channels to carry from the start, by market: `{ main: ['people', 'listings/el'] }`. */
   readonly carry?: Readonly<Record<string, readonly Channel[]>>
+  /** Milliseconds that this node has worked so far; by default this thread's. */
+  readonly cpuMs?: () => number
   /** Peers that may catch up from this node at once. Default: {@link catchUpsMax} of the role. */
   readonly catchUpsMax?: number
   /** Verifies records' signatures. By default beside the main thread; a simulation answers in its own order. */
@@ -134,8 +136,8 @@ export async function createNetwork(components: NetworkComponents, init: Network
     {
       scopes: () => channels,
       sessionsMax: init.catchUpsMax ?? catchUpsMax[init.role],
-      // A clock that was given is the only one: in a simulation work takes no time.
-      clock: init.now ?? (() => performance.now())
+      clock: now,
+      cpuMs: init.cpuMs ?? threadCpuMs
     }
   )
   const gossiped = new TokenBucket(gossipedBudget, now())
@@ -202,6 +204,11 @@ async function stopAll(
   await catchUp[Symbol.asyncDispose]()
   await libp2p.stop()
   await verifier[Symbol.asyncDispose]()
+}
+
+function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 function forwardPeerEvents(libp2p: Host, events: Emitter<NetworkEvents>): void {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createPacer } from '../src/catch-up/pacer.ts'
+import type { Budget } from '../src/guard/bucket.ts'
 import { type Guest, Places } from '../src/catch-up/places.ts'
 
 /** A guest that notes when it is asked to leave. */
@@ -45,10 +46,15 @@ describe('places', () => {
 })
 
 describe('a pacer', () => {
-  it('runs one task at a time, and says what each took', async () => {
+  const { signal } = new AbortController()
+
+  function pacerFor(budget: Budget) {
     const clock = { ms: 0 }
-    const pacer = createPacer({ budget: { perSecond: 100, burst: 1000 }, clock: () => clock.ms })
-    const { signal } = new AbortController()
+    return { clock, pacer: createPacer({ budget, clock: () => clock.ms, cpuMs: () => clock.ms }) }
+  }
+
+  it('runs one task at a time, and says what each took', async () => {
+    const { pacer, clock } = pacerFor({ perSecond: 100, burst: 1000 })
     const running: string[] = []
     const task = (name: string) => async () => {
       running.push(`${name} begins`)
@@ -57,7 +63,7 @@ describe('a pacer', () => {
       running.push(`${name} ends`)
       return name
     }
-    const both = await Promise.all([pacer.run(task('a'), { signal }), pacer.run(task('b'), { signal })])
+    const both = await Promise.all(['a', 'b'].map((name) => pacer.run(task(name), { signal, parties: [name] })))
     expect(both).toEqual([
       { value: 'a', tookMs: 7 },
       { value: 'b', tookMs: 7 }
@@ -65,28 +71,47 @@ describe('a pacer', () => {
     expect(running).toEqual(['a begins', 'a ends', 'b begins', 'b ends'])
   })
 
-  it('makes the next task wait when the budget is spent, and lets it go when nobody waits for it any more', async () => {
-    const clock = { ms: 0 }
-    const pacer = createPacer({ budget: { perSecond: 1, burst: 10 }, clock: () => clock.ms })
+  it('takes first whose block has had least, then whoever of it has', async () => {
+    const { pacer, clock } = pacerFor({ perSecond: 1000, burst: 10_000 })
+    const order: string[] = []
+    const run = (block: string, peer: string): Promise<unknown> =>
+      pacer.run(
+        async () => {
+          order.push(peer)
+          clock.ms += 10
+        },
+        { signal, parties: [block, peer] }
+      )
+    await Promise.all([run('many', 'a'), run('many', 'a'), run('many', 'b'), run('one', 'c'), run('many', 'a')])
+    expect(order).toEqual(['a', 'c', 'b', 'a', 'a'])
+  })
+
+  it('makes the next task wait when the budget is spent, and forgets who does not wait any more', async () => {
+    const { pacer, clock } = pacerFor({ perSecond: 1, burst: 10 })
     const stop = new AbortController()
-    await pacer.run(async () => void (clock.ms += 15), stop)
-    const waiting = pacer.run(async () => 'too late', stop)
+    await pacer.run(async () => void (clock.ms += 15), { signal, parties: ['a'] })
+    const waiting = pacer.run(async () => 'too late', { signal: stop.signal, parties: ['b'] })
     stop.abort(new Error('gone'))
-    await expect(waiting).rejects.toThrow('aborted')
-    clock.ms += 15_000
-    expect(await pacer.run(async () => 'in time', new AbortController())).toMatchObject({ value: 'in time' })
+    await expect(waiting).rejects.toThrow('gone')
+    await expect(pacer.run(async () => 1, { signal: stop.signal, parties: ['b'] })).rejects.toThrow('gone')
+    const { pacer: other, clock: its } = pacerFor({ perSecond: 1000, burst: 10 })
+    await other.run(async () => void (its.ms += 15), { signal, parties: ['a'] })
+    const later = other.run(async () => 'in time', { signal, parties: ['a'] })
+    its.ms += 5
+    expect(await later).toMatchObject({ value: 'in time' })
   })
 
   it('goes on after a task that failed, and counts it', async () => {
-    const clock = { ms: 0 }
-    const pacer = createPacer({ budget: { perSecond: 1000, burst: 10 }, clock: () => clock.ms })
-    const init = new AbortController()
-    const failing = pacer.run(async () => {
-      clock.ms += 12
-      throw new Error('no')
-    }, init)
+    const { pacer, clock } = pacerFor({ perSecond: 1000, burst: 10 })
+    const failing = pacer.run(
+      async () => {
+        clock.ms += 12
+        throw new Error('no')
+      },
+      { signal, parties: ['a'] }
+    )
     await expect(failing).rejects.toThrow('no')
     clock.ms += 2
-    expect(await pacer.run(async () => 1, init)).toEqual({ value: 1, tookMs: 0 })
+    expect(await pacer.run(async () => 1, { signal, parties: ['a'] })).toEqual({ value: 1, tookMs: 0 })
   })
 })

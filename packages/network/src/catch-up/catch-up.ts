@@ -51,8 +51,9 @@ export interface CatchUpComponents {
 export interface CatchUpInit {
   /** Sessions served at once. */
   readonly sessionsMax: number
-  /** Milliseconds, to measure work by. */
   readonly clock: () => number
+  /** Milliseconds that this thread has worked so far. */
+  readonly cpuMs: () => number
   /** What to fetch, by market. Asked each time, since subscriptions come and go. */
   readonly scopes: () => ReadonlyMap<string, readonly Channel[]>
 }
@@ -97,6 +98,7 @@ class DefaultCatchUp implements CatchUp {
     const serve = createSyncServer(this.#components, {
       sessionsMax: this.#init.sessionsMax,
       clock: this.#init.clock,
+      cpuMs: this.#init.cpuMs,
       onHint: (peer) => this.#enqueue(peer, { depth: 'news', tell: true })
     })
     await libp2p.handle(syncProtocol, serve, { maxInboundStreams: 4, maxOutboundStreams: 4 })

@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Budget, TokenBucket } from '../guard/bucket.ts'
 
+/** Whose work it is: who has had least goes first, by the first of these names, then by the next. */
+export type Parties = readonly string[]
+
 /** Does what costs time one task after the other, and no more of it than a budget of milliseconds allows. */
 export interface Pacer {
   /**
@@ -9,39 +12,88 @@ export interface Pacer {
    * @returns What the task did, and how long it took.
    * @throws The signal's reason while waiting; whatever the task throws.
    */
-  run<T>(task: () => Promise<T>, options: { signal: AbortSignal }): Promise<{ value: T; tookMs: number }>
+  run<T>(
+    task: () => Promise<T>,
+    options: { signal: AbortSignal; parties: Parties }
+  ): Promise<{ value: T; tookMs: number }>
 }
 
+/** Parties whose work is remembered; those that had some longest ago are forgotten. */
+const partiesMax = 2000
+
 /**
- * Turns go round: each session waits for its answer before it asks again, so nobody has two in the queue. However many
- * identities ask, what they take together is the budget; an honest one among them waits, and is answered.
+ * However many identities ask, what they take together is the budget; and whoever has taken least is next, so that an
+ * honest peer among them hardly waits.
  *
  * @param init.budget - Milliseconds of work, not of waiting.
+ * @param init.cpuMs - What this thread has worked so far. Not the time of day: on a machine that others load, an honest
+ * peer would pay for them.
  */
-export function createPacer(init: { budget: Budget; clock: () => number }): Pacer {
+export function createPacer(init: { budget: Budget; clock: () => number; cpuMs: () => number }): Pacer {
   const { clock, budget } = init
   const bucket = new TokenBucket(budget, clock())
-  let last: Promise<unknown> = Promise.resolve()
+  const usedMs = new Map<string, number>()
+  const waiting = new Set<Waiting>()
+  let working = false
 
-  async function take<T>(task: () => Promise<T>, signal: AbortSignal): Promise<{ value: T; tookMs: number }> {
-    const waitMs = bucket.waitMs(0, clock())
-    if (waitMs > 0) await sleep(waitMs, undefined, { signal, ref: false })
-    signal.throwIfAborted()
-    const startedAt = clock()
-    try {
-      const value = await task()
-      return { value, tookMs: clock() - startedAt }
-    } finally {
-      const endedAt = clock()
-      bucket.spend(endedAt - startedAt, endedAt)
+  async function workOn(): Promise<void> {
+    if (working) return
+    working = true
+    while (waiting.size > 0) {
+      const waitMs = bucket.waitMs(0, clock())
+      if (waitMs > 0) await sleep(waitMs, undefined, { ref: false })
+      const [next] = [...waiting].toSorted((a, b) => compareUse(a.parties, b.parties, usedMs))
+      if (next === undefined) break
+      waiting.delete(next)
+      await next.work()
     }
+    working = false
+  }
+
+  function note(parties: Parties, tookMs: number): void {
+    bucket.spend(tookMs, clock())
+    for (const party of parties) {
+      const before = usedMs.get(party) ?? 0
+      usedMs.delete(party)
+      usedMs.set(party, before + tookMs)
+    }
+    for (const [oldest] of [...usedMs].slice(0, Math.max(0, usedMs.size - partiesMax))) usedMs.delete(oldest)
   }
 
   return {
-    run(task, { signal }) {
-      const turn = last.then(() => take(task, signal))
-      last = turn.catch(() => {})
-      return turn
-    }
+    run: (task, { signal, parties }) =>
+      new Promise((resolve, reject) => {
+        const work = async (): Promise<void> => {
+          const startedMs = init.cpuMs()
+          const outcome = task()
+          await Promise.allSettled([outcome])
+          const tookMs = init.cpuMs() - startedMs
+          note(parties, tookMs)
+          resolve(outcome.then((value) => ({ value, tookMs })))
+        }
+        const one = { parties, work }
+        const giveUp = (): void => {
+          waiting.delete(one)
+          reject(signal.reason as Error)
+        }
+        if (signal.aborted) return giveUp()
+        signal.addEventListener('abort', giveUp, { once: true })
+        waiting.add(one)
+        void workOn()
+      })
   }
+}
+
+interface Waiting {
+  readonly parties: Parties
+  /** Never rejects. */
+  work(): Promise<void>
+}
+
+function compareUse(a: Parties, b: Parties, usedMs: ReadonlyMap<string, number>): number {
+  for (const [at, party] of a.entries()) {
+    const difference = (usedMs.get(party) ?? 0) - (usedMs.get(b[at] ?? '') ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
 }

@@ -45,8 +45,9 @@ export interface SyncServerComponents {
 export interface SyncServerInit {
   /** Sessions at once, over all peers. */
   readonly sessionsMax: number
-  /** Milliseconds by a clock that does not jump: what comparing sets takes is measured. */
   readonly clock: () => number
+  /** Milliseconds that this thread has worked so far: what comparing sets takes is measured. */
+  readonly cpuMs: () => number
   /** A peer says that it has news. */
   readonly onHint: (peer: PeerId) => void
 }
@@ -57,9 +58,9 @@ export function createSyncServer(
   init: SyncServerInit
 ): (stream: Stream, connection: Connection) => Promise<void> {
   const { guard } = components
-  const { clock, sessionsMax: most } = init
+  const { clock, cpuMs, sessionsMax: most } = init
   const places = new Places({ most, perPeerMax: sessionsPerPeerMax, turnMs, clock })
-  const pacer = createPacer({ budget: workBudget, clock })
+  const pacer = createPacer({ budget: workBudget, clock, cpuMs })
 
   return async (stream, { remotePeer: peer, remoteAddr }) => {
     const ending = new AbortController()
@@ -163,10 +164,10 @@ class Session {
 
   /** Comparing sets is our work for a few bytes of theirs: it is paced, and charged for what it took. */
   async #work(task: () => Promise<Uint8Array>): Promise<Uint8Array | undefined> {
-    const { peer, pacer, signal } = this.#init
+    const { peer, pacer, signal, guest } = this.#init
     const { guard } = this.#components
     if (!guard.allow(peer, 'sync-work', 0)) return undefined
-    const { value, tookMs } = await pacer.run(task, { signal })
+    const { value, tookMs } = await pacer.run(task, { signal, parties: [guest.block, guest.peer] })
     guard.charge(peer, 'sync-work', tookMs)
     return value
   }

@@ -33,6 +33,7 @@ export interface ListingOptions {
   readonly nowMs?: number
   readonly lifeMs?: number
   readonly deleted?: boolean
+  readonly description?: string
   /** What an idle node asks of strangers when left out. */
   readonly workBits?: number
 }
@@ -40,6 +41,7 @@ export interface ListingOptions {
 /** A listing in `listings/el` of `main`; its slot follows from `number`. */
 export function sealListing(signer: Signer, options: ListingOptions = {}): SoukRecord<'listing'> {
   const { number = 1, seq = 1, nowMs = Date.now(), lifeMs = 20 * dayMs, deleted = false, workBits } = options
+  const { description = listing.description } = options
   return sealRecord(
     {
       kind: 'listing',
@@ -48,7 +50,7 @@ export function sealListing(signer: Signer, options: ListingOptions = {}): SoukR
       seq,
       createdAtMs: nowMs,
       expiresAtMs: nowMs + lifeMs,
-      content: deleted ? null : { ...listing, title: `${listing.title} #${number}` }
+      content: deleted ? null : { ...listing, description, title: `${listing.title} #${number}` }
     },
     signer,
     workBits === undefined ? {} : { workBits }
