@@ -42,9 +42,8 @@ export function createPrice(init: PriceInit): Price {
   const rate = createRate(init.now)
 
   const asksStrangers = (priced: Priced): number => {
-    const { receiptBound } = kindLimits[priced.kind]
     const { shared, receipts } = init.fullness?.() ?? { shared: 0, receipts: 0 }
-    if (receiptBound) return Math.min(bitsMax, pressed(fullBits(receipts)))
+    if (isBound(priced)) return Math.min(bitsMax, pressed(fullBits(receipts)))
     return Math.min(bitsMax, workFloor(priced) + extraBits + fullBits(shared) + rateBits(rate.perSecond()))
   }
   const isTrusted = (author: Uint8Array): boolean => init.trusts?.(author) === true
@@ -52,11 +51,15 @@ export function createPrice(init: PriceInit): Price {
   return {
     asksStrangers,
     asks: ({ author, ...priced }) => (isTrusted(author) ? 0 : asksStrangers(priced)),
-    asksSuccessors: (priced) => Math.min(bitsMax, workFloor(priced) + extraBits),
+    asksSuccessors: (priced) => (isBound(priced) ? 0 : Math.min(bitsMax, workFloor(priced) + extraBits)),
     arrived({ kind, author }) {
-      if (!kindLimits[kind].receiptBound && !isTrusted(author)) rate.add()
+      if (!isBound({ kind }) && !isTrusted(author)) rate.add()
     }
   }
+}
+
+function isBound({ kind }: Pick<Priced, 'kind'>): boolean {
+  return kindLimits[kind].receiptBound
 }
 
 /** Nothing while there is room; after that, as for anything else. */

@@ -64,6 +64,7 @@ describe('the price of a record', () => {
     const { price } = setUp({ fullness: () => ({ shared: 1, receipts: 1 }), extraBits: 2 })
     expect(price.asksStrangers(listing)).toBe(20)
     expect(price.asksSuccessors(listing)).toBe(14)
+    expect([price.asksStrangers(feedback), price.asksSuccessors(feedback)]).toEqual([18, 0])
   })
 
   it('never passes 22 bits nor an operator’s own bound, and is never below the floor under it', () => {
