@@ -35,6 +35,7 @@ import {
   streamsPerConnectionMax,
   streamWindowBytes
 } from './limits.ts'
+import { quicFor, withoutQuic } from './quic.ts'
 
 /** What a host is for. A relay also carries connections between peers that cannot reach each other. */
 export type Role = 'node' | 'relay'
@@ -54,7 +55,10 @@ export type Host = Libp2p<HostServices>
 /** How a host is reached and what it looks for. */
 export interface HostInit {
   readonly role: Role
-  /** Multiaddrs, e.g. `/ip4/0.0.0.0/tcp/0`; `/p2p-circuit` asks the relays that it meets for a reservation. */
+  /**
+   * Multiaddrs, e.g. `/ip4/0.0.0.0/tcp/0`; `/ip4/0.0.0.0/udp/0/quic-v1` where its binary loads; `/p2p-circuit` asks the
+   * relays that it meets for a reservation.
+   */
   readonly listen: readonly string[]
   /** Addresses to tell others in place of those listened on; a relay behind a name or a router must set them. */
   readonly announce?: readonly string[]
@@ -87,12 +91,14 @@ export async function createHost(
 ): Promise<Host> {
   const { datastore, privateKey, guard } = components
   const connections = init.connectionsMax ?? connectionsMax[init.role]
+  const quic = init.transports === undefined || init.transports === 'real' ? await quicFor(init.listen) : []
+  const listen = quic.length > 0 ? init.listen : withoutQuic(init.listen)
   const host = await createLibp2p<HostServices>({
     datastore,
     privateKey,
     nodeInfo: { name: 'souk', version: '1', userAgent: 'souk/1' },
-    addresses: { listen: [...init.listen], announce: [...(init.announce ?? [])] },
-    transports: transportsOf(init, guard),
+    addresses: { listen: [...listen], announce: [...(init.announce ?? [])] },
+    transports: [...transportsOf(init, guard), ...quic],
     connectionEncrypters: [watchEncrypter(noise())],
     streamMuxers: [
       guard.muxer(
