@@ -2,6 +2,7 @@ import assert from 'node:assert'
 import type { PeerId } from '@libp2p/interface'
 import type { GossipSub } from '@libp2p/gossipsub'
 import type { RPC } from '@libp2p/gossipsub/message'
+import { recordBytesMax } from '@souk/records'
 import type { Guard } from '../guard/guard.ts'
 import { idsPerUnit, meshChangeUnits } from './limits.ts'
 
@@ -16,6 +17,7 @@ export function guardIntake(pubsub: GossipSub, guard: Pick<Guard, 'allow' | 'pun
   const take = async (peer: PeerId, frame: Uint8Array): Promise<void> => {
     const rpc = readRpc(reader, frame)
     if (rpc === undefined) return guard.punish(peer, 'malformed-rpc')
+    if (rpc.messages.some(({ data }) => (data?.length ?? 0) > recordBytesMax)) return guard.punish(peer, 'oversize-rpc')
     if (!guard.allow(peer, 'gossip-control', unitsOf(rpc))) return guard.punish(peer, 'too-many-rpcs')
     await reader.handleReceivedRpc(peer, rpc)
   }

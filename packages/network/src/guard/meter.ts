@@ -42,12 +42,13 @@ export function createMeter(sink: MeterSink): Metrics {
     trackProtocolStream: (stream) => {
       stream.maxWriteBufferLength ??= unsentBytesMax
       if (stream.direction === 'outbound' && stream.protocol.startsWith('/meshsub/')) sink.onGossipTo(stream)
-      const count = stream.direction === 'inbound' ? sink.onStreamFrame : sink.onAnswer
+      const isOurs = stream.direction === 'outbound'
       const frame = framer(framingOf(stream.protocol), () => sink.onBadLength(stream))
       // What came together with the agreement on the protocol lies there already.
       frame(earlyData(stream))
       before(stream, (data) => {
-        count.call(sink, stream, data.byteLength)
+        if (isOurs) sink.onAnswer(stream, data.byteLength)
+        else sink.onStreamFrame(stream, data.byteLength)
         frame(data)
       })
     }

@@ -83,7 +83,7 @@ function follow(
 ): (data: Data) => void {
   let frame = agreeing.get(stream)
   if (frame === undefined) {
-    const isAgreed = stream.direction === 'inbound' ? sink.isSpoken : isAnswer
+    const isAgreed = stream.direction === 'inbound' ? (name: string) => sink.isSpoken(name) : isAnswer
     frame = framer(negotiation(isAgreed), () => sink.onBadLength(muxer))
     agreeing.set(stream, frame)
   }
