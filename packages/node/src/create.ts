@@ -141,17 +141,6 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     if (record.kind !== 'profile' || didFromKey(record.author) !== from) return
     await records.put(record, { trusted: (author) => acquaintances.has(author) })
   }
-  const presence: Presence = opened.use(
-    createPresence(
-      {
-        libp2p: network.libp2p,
-        dht: network.libp2p.services.dht,
-        signer,
-        store: storage.sublevel('presence', { values: 'bytes' })
-      },
-      { now, market, whereabouts: () => whereabouts(), onError }
-    )
-  )
   const post: Post = opened.use(
     await createPost(
       {
@@ -179,6 +168,17 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     addresses: network.addresses().map(String).slice(0, addressesMax),
     mailboxes: post.mailboxes()
   })
+  const presence: Presence = opened.use(
+    createPresence(
+      {
+        libp2p: network.libp2p,
+        dht: network.libp2p.services.dht,
+        signer,
+        store: storage.sublevel('presence', { values: 'bytes' })
+      },
+      { now, market, whereabouts, onError }
+    )
+  )
   const profiles: ProfileDesk = createProfiles({
     records,
     publisher,

@@ -59,6 +59,8 @@ export function watchHealth(components: HealthComponents): Health {
   onState(storage.state)
   storage.on('state', onState)
   network.on('caught-up', () => (isDamaged = false))
+  // Peers may have been asked before anybody listened.
+  if (network.clocks.now.state === 'off') onClock(network.clocks.now)
   network.clocks.onChange(onClock)
 
   return {
