@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { isLong, openMarket, publish, trade, untilHeld } from './market.ts'
 
-const suspendedMs = isLong ? 60_000 : 15_000
+const suspendedMs = isLong ? 60_000 : 10_000
 
 test(`suspended for ${suspendedMs / 1000} s: what was missed comes with the first catch-up, and trade goes on`, async () => {
   await using market = await openMarket({ people: ['Ana', 'Bruno'] })

@@ -1,4 +1,4 @@
-import type { Escrow, EscrowFact, Hex, Payer, RpcConnection, Watcher } from '@souk/escrow'
+import type { Escrow, EscrowFact, EscrowStore, Hex, Payer, RpcConnection, Watcher } from '@souk/escrow'
 import type { Storage, StorageOp, Sublevel } from '@souk/storage'
 import type { ChainFact } from '@souk/trading'
 import type { ChainInit } from './config.ts'
@@ -36,7 +36,7 @@ export interface Chains extends AsyncDisposable {
 }
 
 export interface ChainsComponents {
-  readonly storage: Pick<Storage, 'sublevel'>
+  readonly storage: Pick<Storage, 'sublevel' | 'batch'>
   /** 32-byte secp256k1 private key. */
   readonly walletKey: Uint8Array
   /** Told of facts before the watcher moves on; a fact may be told again after a crash. `undefined` takes it back. */
@@ -83,7 +83,7 @@ function openChain(components: ChainsComponents & { library: Library; payer: Pay
   const rpcs = init.rpcUrls.map((url) => library.connectRpc(url, { chainId }))
   const [provider] = rpcs
   if (provider === undefined) throw new NodeError('no-chain', `name at least one RPC endpoint of ${init.chain}`)
-  const store = storage.sublevel<unknown>(`escrow-${chainId}`, { values: 'json' })
+  const store = keptTwice(storage, `escrow-${chainId}`)
   const facts = storage.sublevel<FactRow>(`facts-${chainId}`, { values: 'json' })
   const escrow = library.createEscrow(
     { provider, payer, store: store },
@@ -125,6 +125,20 @@ function openChain(components: ChainsComponents & { library: Library; payer: Pay
       await watcher[Symbol.asyncDispose]()
       for (const rpc of rpcs) rpc[Symbol.dispose]()
     }
+  }
+}
+
+/** Writes by way of the store, which keeps a second copy of what has to be on the platter: here, money under way. */
+function keptTwice(storage: ChainsComponents['storage'], name: string): EscrowStore {
+  const rows = storage.sublevel<unknown>(name, { values: 'json' })
+  return {
+    get: (key) => rows.get(key),
+    iterator: (range) => rows.iterator(range),
+    batch: (operations, options) =>
+      storage.batch(
+        operations.map((operation) => ({ sublevel: rows, ...operation }) as StorageOp),
+        options
+      )
   }
 }
 

@@ -134,15 +134,15 @@ class GuardedDisk implements Disk {
    * time, and nothing could be read either.
    */
   #enterReadOnly(): Promise<void> {
-    this.#entering ??= this.#freeReserve()
+    this.#entering ??= this.#freeReserve({ reopens: true })
     return this.#entering
   }
 
-  async #freeReserve(): Promise<void> {
+  async #freeReserve({ reopens }: { reopens: boolean }): Promise<void> {
     this.#setState('read-only')
     await this.#reserving
     await this.#dropReserve()
-    await this.#reopen().catch(() => undefined)
+    if (reopens) await this.#reopen().catch(() => undefined)
     this.#timer = setInterval(() => void this.recover(), this.#init.recoverEveryMs).unref()
   }
 
@@ -164,7 +164,10 @@ class GuardedDisk implements Disk {
   }
 
   async #onReserveFailed(error: unknown): Promise<void> {
-    if (isDiskFull(error)) await this.#enterReadOnly()
+    if (!isDiskFull(error)) return
+    // No write has failed: the database is as it should be, and is being read.
+    this.#entering ??= this.#freeReserve({ reopens: false })
+    await this.#entering
   }
 
   async #reserve(): Promise<void> {
