@@ -1,0 +1,269 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createDevnet, type Person, soukCommand } from '@souk/devnet'
+import type { RelayConfigInput } from '@souk/relay'
+import { commandOf, cpuMsOf, forgetPeakRss, peakRssBytesOf, type Program, rssBytesOf, startProgram } from './process.ts'
+import type { Target } from './wire.ts'
+
+/** Who is attacked, while honest people use it. */
+export interface Arena extends AsyncDisposable {
+  /** Runs one attack in a process of its own, and tells what it did to the victim and to the honest. */
+  attack(name: string, init?: AttackInit): Promise<Figures>
+  /** False when an attack has ended the victim. */
+  readonly isAlive: boolean
+  /** Resident now, over what was when the victim had settled. */
+  rssGrowthMiB(): Promise<number>
+}
+
+/** A node as its owner has it, and the arena around it. */
+export interface NodeArena extends Arena {
+  readonly victim: Person
+}
+
+export interface AttackInit {
+  /** Default: 1. */
+  readonly identities?: number
+  /** Addresses that these come from. Default: 1. */
+  readonly addresses?: number
+  /** Whether addresses lie in one /24, or each in one of its own. Default: `near`. */
+  readonly spread?: 'near' | 'far'
+  /** After which the attack is ended where the victim has not. Default: {@link limitMsDefault}. */
+  readonly limitMs?: number
+  /** Dials of newcomers that have to have been tried before the figures count. Default: 10. */
+  readonly dialsMin?: number
+}
+
+/** What an attack did. Times of honest people in milliseconds; undefined where too few were sampled. */
+export interface Figures {
+  readonly attack: string
+  readonly identities: number
+  readonly addresses: number
+  /** Messages, streams or sockets that the attacker sent, those in buffers of the system included. */
+  readonly sent: number
+  /** Of records: how many the victim took in and judged. Undefined for a node, which does not tell. */
+  readonly messagesTakenBeforeCut: number | undefined
+  /** Identities or sockets that were let in, and how many of them the victim ended. */
+  readonly admitted: number
+  readonly cut: number
+  /** Until the attacker was done: the last one cut, or everything said; undefined where its time was over first. */
+  readonly cutAfterMs: number | undefined
+  /**
+   * The peak of resident memory during the attack over what was resident when it began. What an earlier attack on the
+   * same victim left to be used again hides some of it: the bench has a new victim for each.
+   */
+  readonly rssGrowthMiB: number
+  readonly honestP50Ms: number | undefined
+  readonly honestP99Ms: number | undefined
+  readonly deliveryP50Ms: number | undefined
+  readonly deliveryP99Ms: number | undefined
+  readonly honestDialShare: number
+  readonly honestDials: number
+  /** Over what the victim takes in the same time for the honest alone. */
+  readonly victimCpuMs: number
+  /** The attack's own; making what it sends is not counted. */
+  readonly attackerCpuMs: number
+  readonly preparingCpuMs: number
+}
+
+/** Only where the victim does nothing: on a busy machine the attacker itself may need seconds. */
+const limitMsDefault = 20_000
+/** Compiling and the first look around are over by then. */
+const settleMs = 1500
+const lookMs = 50
+
+/**
+ * A relay as its operator runs it, that counts addresses of 127.0.0.0/8 like all others.
+ *
+ * @param init.fill - Puts something into its store before it starts.
+ */
+export async function createRelayArena(init: { fill?: (directory: string) => Promise<void> } = {}): Promise<Arena> {
+  await using stack = new AsyncDisposableStack()
+  const directory = await mkdtemp(join(tmpdir(), 'souk-floods-'))
+  stack.defer(() => rm(directory, { recursive: true, force: true }))
+  const config: RelayConfigInput = {
+    directory: join(directory, 'data'),
+    listen: ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws'],
+    http: { port: 0 },
+    connections: { countLoopback: true },
+    drainMs: 0
+  }
+  await init.fill?.(config.directory)
+  const path = join(directory, 'relay.yaml')
+  await writeFile(path, JSON.stringify(config))
+  const relay = stack.use(startProgram([...soukCommand(), '--json', '--no-input', 'relay', 'start', '--config', path]))
+  const { addresses, httpUrl } = (await relay.next()) as { addresses: string[]; httpUrl: string }
+  const arena = stack.use(
+    await createArena({
+      target: targetOf(addresses),
+      pid: relay.pid,
+      isAlive: () => relay.isRunning,
+      judged: () => judgedBy(httpUrl)
+    })
+  )
+  return own(arena, stack.move())
+}
+
+/** Somebody's node, with its store and search, that meets others through a relay. */
+export async function createNodeArena(): Promise<NodeArena> {
+  await using stack = new AsyncDisposableStack()
+  const market = stack.use(await createDevnet({ people: ['Ana'], chain: false }))
+  const victim = market.person('Ana')
+  const arena = stack.use(
+    await createArena({ target: targetOf(victim.addresses), pid: victim.pid, isAlive: () => victim.isRunning })
+  )
+  return Object.assign(own(arena, stack.move()), { victim })
+}
+
+interface ArenaInit {
+  readonly target: Target
+  readonly pid: number
+  readonly isAlive: () => boolean
+  /** Records that the victim has judged since it began. */
+  readonly judged?: () => Promise<number>
+}
+
+async function createArena(init: ArenaInit): Promise<Arena> {
+  await using stack = new AsyncDisposableStack()
+  const { target, pid } = init
+  const honest = ['talk', 'dial'].map((role) =>
+    stack.use(startProgram(commandOf(new URL('./honest.ts', import.meta.url), { role, target })))
+  )
+  await Promise.all(honest.map((one) => one.next()))
+  const attacker = stack.use(startProgram(commandOf(new URL('./attacker.ts', import.meta.url))))
+  await sleep(settleMs)
+  const startBytes = await rssBytesOf(pid)
+  let attacks = 0
+  return own<Omit<Arena, typeof Symbol.asyncDispose>>(
+    {
+      get isAlive() {
+        return init.isAlive()
+      },
+      rssGrowthMiB: async () => ((await rssBytesOf(pid)) - startBytes) / 2 ** 20,
+      async attack(name, options = {}) {
+        const { identities = 1, addresses = 1, spread = 'near', limitMs = limitMsDefault, dialsMin = 10 } = options
+        const from = addressesFor({ number: ++attacks, identities, addresses, spread })
+        attacker.tell(JSON.stringify({ attack: name, target, from }))
+        // Before each attack: what the honest cost changes with what the victim has to remember.
+        const quiet = await lookOn(init, honest, () => attacker.next())
+        const steadyBytes = await rssBytesOf(pid)
+        let done: AttackerWords | undefined
+        const seen = await lookOn(init, honest, async (dials) => {
+          attacker.tell('go')
+          const timer = setTimeout(() => attacker.tell('stop'), limitMs)
+          done = (await attacker.next()) as unknown as AttackerWords
+          clearTimeout(timer)
+          while ((await dials()) < dialsMin && init.isAlive()) await sleep(lookMs)
+        })
+        if (done === undefined) throw new Error(`the attacker of ${name} said nothing`)
+        return {
+          attack: name,
+          identities,
+          addresses,
+          sent: done.sent,
+          messagesTakenBeforeCut: seen.judged === undefined ? undefined : seen.judged - seen.deliveries,
+          admitted: done.admitted,
+          cut: done.cut,
+          cutAfterMs: done.cut === done.admitted ? done.tookMs : undefined,
+          rssGrowthMiB: (seen.peakBytes - steadyBytes) / 2 ** 20,
+          ...seen.honest,
+          victimCpuMs: seen.cpuMs - quiet.cpuMs * (seen.tookMs / quiet.tookMs),
+          attackerCpuMs: done.cpuMs,
+          preparingCpuMs: done.preparingCpuMs
+        }
+      }
+    },
+    stack.move()
+  )
+}
+
+interface AttackerWords extends Pick<Figures, 'sent' | 'admitted' | 'cut' | 'preparingCpuMs'> {
+  readonly tookMs: number
+  readonly cpuMs: number
+}
+
+interface HonestWords {
+  /** Null for what failed. */
+  readonly pingsMs: (number | null)[]
+  readonly deliveriesMs: (number | null)[]
+  readonly dialsMs: (number | null)[]
+}
+
+/** What happens to a victim and the honest while something is done. */
+async function lookOn(
+  { pid, judged }: ArenaInit,
+  honest: readonly Program[],
+  task: (dials: () => Promise<number>) => Promise<unknown>
+) {
+  const samples = async (): Promise<HonestWords> => {
+    for (const one of honest) one.tell('samples')
+    const words = (await Promise.all(honest.map((one) => one.next()))) as unknown as HonestWords[]
+    return {
+      pingsMs: words.flatMap(({ pingsMs }) => pingsMs),
+      deliveriesMs: words.flatMap(({ deliveriesMs }) => deliveriesMs),
+      dialsMs: words.flatMap(({ dialsMs }) => dialsMs)
+    }
+  }
+  await forgetPeakRss(pid)
+  for (const one of honest) one.tell('begin')
+  const [judgedBefore, cpuBefore, startMs] = [await judged?.(), await cpuMsOf(pid), performance.now()]
+  await task(async () => (await samples()).dialsMs.length)
+  const tookMs = performance.now() - startMs
+  const cpuMs = (await cpuMsOf(pid)) - cpuBefore
+  const { pingsMs, deliveriesMs, dialsMs } = await samples()
+  return {
+    tookMs,
+    cpuMs,
+    peakBytes: await peakRssBytesOf(pid),
+    judged: judgedBefore === undefined ? undefined : ((await judged?.()) ?? 0) - judgedBefore,
+    deliveries: deliveriesMs.length,
+    honest: {
+      honestP50Ms: quantile(pingsMs, 0.5),
+      honestP99Ms: quantile(pingsMs, 0.99),
+      deliveryP50Ms: quantile(deliveriesMs, 0.5),
+      deliveryP99Ms: quantile(deliveriesMs, 0.99),
+      honestDials: dialsMs.length,
+      honestDialShare: dialsMs.filter((ms) => ms !== null).length / dialsMs.length
+    }
+  }
+}
+
+/** What failed took for ever. */
+function quantile(values: readonly (number | null)[], share: number): number | undefined {
+  const sorted = values.map((ms) => ms ?? Infinity).toSorted((a, b) => a - b)
+  return sorted[Math.min(values.length - 1, Math.floor(values.length * share))]
+}
+
+/** Of 127.0.0.0/8, others for each attack: what a victim remembers of one must not be held against the next. */
+function addressesFor(init: {
+  number: number
+  identities: number
+  addresses: number
+  spread: 'near' | 'far'
+}): string[] {
+  const { number, identities, addresses, spread } = init
+  return Array.from({ length: identities }, (_, identity) => {
+    const at = identity % addresses
+    return spread === 'near' ? `127.${number}.0.${1 + at}` : `127.${number}.${1 + at}.1`
+  })
+}
+
+function targetOf(addresses: readonly string[]): Target {
+  const find = (part: RegExp): string => addresses.find((address) => part.test(address)) ?? ''
+  return { tcp: find(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/p2p\//), ws: find(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/ws\/p2p\//) }
+}
+
+/** Records that a relay has judged, from its Prometheus figures. */
+async function judgedBy(httpUrl: string): Promise<number> {
+  const text = await (await fetch(`${httpUrl}/metrics`)).text()
+  const counts = text.matchAll(/^souk_relay_records_checked_total\{[^}]*\} (\d+)$/gm)
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+function own<T extends object>(thing: T, stack: AsyncDisposableStack): T & AsyncDisposable {
+  return Object.defineProperties({} as T & AsyncDisposable, {
+    ...Object.getOwnPropertyDescriptors(thing),
+    [Symbol.asyncDispose]: { value: () => stack.disposeAsync() }
+  })
+}

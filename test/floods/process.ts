@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+
+/** A program of an arena: it writes one JSON object a line and is told what to do by lines. */
+export interface Program extends AsyncDisposable {
+  readonly pid: number
+  readonly isRunning: boolean
+  /** The next line that it writes. */
+  next(): Promise<Readonly<Record<string, unknown>>>
+  tell(words: string): void
+}
+
+const pageBytes = 4096
+const ticksPerSecond = 100
+
+/** Starts a program; its stderr goes to ours. */
+export function startProgram(command: readonly string[]): Program {
+  const [program = '', ...args] = command
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const ended = once(child, 'exit')
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  return {
+    pid: child.pid ?? 0,
+    get isRunning() {
+      return isRunning(child)
+    },
+    async next() {
+      const { value, done } = await lines.next()
+      if (done === true) {
+        await ended
+        throw new Error(`${args.at(-1)} ended with ${child.exitCode ?? child.signalCode}`)
+      }
+      return JSON.parse(value) as Record<string, unknown>
+    },
+    tell: (words) => void child.stdin.write(`${words}\n`),
+    async [Symbol.asyncDispose]() {
+      if (isRunning(child)) child.kill('SIGKILL')
+      await ended
+    }
+  }
+}
+
+/** How a module of this folder is run: as `npm run souk` runs, straight from its source. */
+export function commandOf(module: URL, init: object = {}): string[] {
+  const flags = ['--conditions=@souk/source', '--disable-warning=ExperimentalWarning']
+  return [process.execPath, ...flags, module.pathname, JSON.stringify(init)]
+}
+
+/** User and system time that a process has taken. */
+export async function cpuMsOf(pid: number): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
+  return ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1000
+}
+
+export async function rssBytesOf(pid: number): Promise<number> {
+  const [, pages] = (await readFile(`/proc/${pid}/statm`, 'utf8')).split(' ')
+  return Number(pages) * pageBytes
+}
+
+/** The most that a process has had in memory since {@link forgetPeakRss}. */
+export async function peakRssBytesOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
+}
+
+/** Sets a process's peak back to what it has now (proc(5), `clear_refs`). */
+export async function forgetPeakRss(pid: number): Promise<void> {
+  await writeFile(`/proc/${pid}/clear_refs`, '5')
+}
+
+function isRunning({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode === null && signalCode === null
+}
