@@ -3,15 +3,19 @@
  * line; words narrow it to the parts that they name: `npm run bench -- records storage`.
  */
 import { benchDaemon } from './daemon.ts'
+import { benchGossip } from './gossip.ts'
 import type { Report } from './measure.ts'
 import { benchNetwork } from './network.ts'
 import { benchRecords } from './records.ts'
+import { benchRelay } from './relay.ts'
 import { benchStorage } from './storage.ts'
 
 const parts: Record<string, () => Report | Promise<Report>> = {
   records: benchRecords,
   storage: benchStorage,
   network: benchNetwork,
+  gossip: benchGossip,
+  relay: benchRelay,
   daemon: benchDaemon
 }
 

@@ -1,0 +1,49 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { compare, type Report, scratch } from './measure.ts'
+import { firstLine, rssOf, spawnSouk, stop } from './process.ts'
+
+const reservations = [100, 500]
+/** What handshakes leave behind is collected by then. */
+const settleMs = 10_000
+
+/** What a relay takes in memory with nobody, 100 and 500 nodes holding a reservation, each with its connection. */
+export async function benchRelay(): Promise<Report> {
+  await using folder = await scratch()
+  const config = join(folder.path, 'relay.yaml')
+  await writeFile(
+    config,
+    `directory: ${join(folder.path, 'relay')}\nlisten: [/ip4/127.0.0.1/tcp/0]\nhttp: {port: 0}\nconnections: {perAddressMax: 5000}\n`
+  )
+  const relay = spawnSouk(['relay', 'start', '--config', config, '--json'])
+  const { addresses } = JSON.parse(await firstLine(relay)) as { addresses: string[] }
+  const guests = fork(join(import.meta.dirname, 'relay-guests.ts'), addresses.slice(0, 1))
+  try {
+    await wait(settleMs)
+    const idle = await rssOf(relay)
+    const report: Report = {}
+    for (const count of reservations) {
+      await reserve(guests, count)
+      await wait(settleMs)
+      report[`RSS of a relay with ${count} reservations, against none`] = compare('MB', {
+        value: (await rssOf(relay)) / 1e6,
+        baseline: idle / 1e6
+      })
+    }
+    return report
+  } finally {
+    await stop(guests)
+    await stop(relay)
+  }
+}
+
+async function reserve(guests: ChildProcess, count: number): Promise<void> {
+  const ended = once(guests, 'exit').then(() => [0])
+  const done = once(guests, 'message')
+  guests.send(count)
+  const [held] = (await Promise.race([done, ended])) as [number]
+  if (held !== count) throw new Error(`${held} of ${count} reservations`)
+}
