@@ -5,12 +5,16 @@
  * `/souk/time/1`: the question is one byte, the answer eight, milliseconds since 1970, big-endian.
  */
 import type { Libp2p, PeerId } from '@libp2p/interface'
-import type { RecordErrorCode } from '@souk/records'
 import { Emitter, type Unsubscribe } from './events.ts'
 import { askExchange, type ExchangeLimits, serveExchange } from './exchange.ts'
 import type { Verdict } from './gate.ts'
 import type { Guard } from './guard/guard.ts'
 import { clockJumpMs, clockLookMs, clockOffMs, clocksAskedEveryMs } from './limits.ts'
+
+/** True for an offence that a wrong clock makes of something right, here or there. */
+export function isUntimely(code: string): boolean {
+  return /(^|:)(expired|not-yet-valid)$/.test(code)
+}
 
 /** How this node's clock stands to those of the peers that are connected. */
 export interface ClockState {
@@ -25,11 +29,11 @@ export interface ClockState {
 export interface PeerClocks extends AsyncDisposable {
   readonly now: ClockState
   /**
-   * What becomes of a record that is out of its time by this node's clock: rejected at its sender's cost when their
+   * What becomes of something that is out of its time by this node's clock: rejected at its sender's cost when their
    * clock agrees with this one, ignored when it does not. While a peer has not answered yet it is ignored, and the
    * offence counted when the answer comes.
    */
-  judge(peer: PeerId, code: RecordErrorCode): Verdict
+  judge(peer: PeerId, code: string): Verdict
   onChange(listener: (state: ClockState) => void): Unsubscribe
 }
 
@@ -66,7 +70,7 @@ interface PeerClock {
   /** They were asked, and have not answered yet. */
   isAsked: boolean
   /** Offences that wait for the answer. */
-  pending: RecordErrorCode[]
+  pending: string[]
 }
 
 class DefaultPeerClocks implements PeerClocks {
@@ -107,7 +111,7 @@ class DefaultPeerClocks implements PeerClocks {
     return this.#events.on('change', listener)
   }
 
-  judge(peer: PeerId, code: RecordErrorCode): Verdict {
+  judge(peer: PeerId, code: string): Verdict {
     const clock = this.#clocks.get(peer.toString())
     if (clock === undefined) return 'reject'
     if (clock.aheadMs !== undefined) return Math.abs(clock.aheadMs) > clockOffMs ? 'ignore' : 'reject'

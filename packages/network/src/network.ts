@@ -3,7 +3,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { type Channel, createVerifier, type SoukRecord, type Verifier } from '@souk/records'
 import type { Datastore } from 'interface-datastore'
 import { type CatchUp, createCatchUp } from './catch-up/catch-up.ts'
-import { createPeerClocks, type PeerClocks } from './clocks.ts'
+import { createPeerClocks, isUntimely, type PeerClocks } from './clocks.ts'
 import type { CatchUpReport } from './catch-up/client.ts'
 import { catchUpsMax } from './catch-up/limits.ts'
 import type { RecordReader, SyncSource } from './catch-up/source.ts'
@@ -115,6 +115,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
   const guard: HostGuard = createGuard({ ...init.guard, now })
   const libp2p = await (init.createHost ?? createHost)({ ...components, guard }, init)
   const clocks = await createPeerClocks({ libp2p, guard }, { now })
+  guard.excuse((peer, code) => isUntimely(code) && clocks.judge(peer, code) === 'ignore')
   const ownVerifier = createVerifier()
   const gate = createRecordGate(
     { store: records, guard },

@@ -107,6 +107,8 @@ export interface HostGuard extends Guard {
   ): (components: Components) => StreamMuxerFactory
   /** Gives the guard the node that it guards; until then it only counts. */
   attach(libp2p: Libp2p, options?: AttachOptions): void
+  /** Asks before each offence whether it is one: what is out of its time may be the fault of a clock. */
+  excuse(isNone: (peer: PeerId, code: string) => boolean): void
 }
 
 export interface AttachOptions {
@@ -133,6 +135,7 @@ class DefaultGuard implements HostGuard {
   readonly #connectionMeters = new WeakMap<MultiaddrConnection, (bytes: number) => void>()
   readonly #streamOwners = new WeakMap<Stream, PeerId>()
   #behind = new WeakSet<Connection>()
+  #isNone: (peer: PeerId, code: string) => boolean = () => false
   #libp2p: Libp2p | undefined
   #reservations: Reservations = () => []
 
@@ -151,6 +154,10 @@ class DefaultGuard implements HostGuard {
       onGossipTo: (stream) => this.#watchGossip(stream)
     })
     this.metrics = () => meter
+  }
+
+  excuse(isNone: (peer: PeerId, code: string) => boolean): void {
+    this.#isNone = isNone
   }
 
   attach(libp2p: Libp2p, options: AttachOptions = {}): void {
@@ -176,7 +183,7 @@ class DefaultGuard implements HostGuard {
 
   punish(peer: PeerId, code: string): void {
     const name = peer.toString()
-    if (this.#allowed.has(name)) return
+    if (this.#allowed.has(name) || this.#isNone(peer, code)) return
     if (this.#peers.of(name).punish(code, this.#init.now())) this.#disconnect(peer, code)
   }
 
