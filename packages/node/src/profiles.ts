@@ -107,7 +107,8 @@ export function createProfiles(components: ProfilesComponents): ProfileDesk {
 
 /**
  * The relays that letters are left at. Several installations collect at the same ones, so none puts its own in place of
- * those that another has named, unless it knows none of them.
+ * those that another has named, unless it knows none of them. A node that has just started, or whose relay is down, does
+ * not take back what it has named: whoever writes meanwhile would have nowhere to leave a letter.
  */
 function mailboxesOf(known: {
   own: readonly string[]
@@ -115,13 +116,14 @@ function mailboxesOf(known: {
   others: readonly unknown[]
 }): readonly string[] {
   const { own, published, others } = known
-  if (others.length === 0) return own.slice(0, mailboxesMax)
-  const isShared = published.some((address) => own.includes(address))
+  if (others.length === 0 && own.length >= mailboxesEnough) return own.slice(0, mailboxesMax)
+  const isShared = others.length > 0 && published.some((address) => own.includes(address))
   const all = isShared ? [...published, ...own] : [...own, ...published]
   return [...new Set(all)].slice(0, mailboxesMax)
 }
 
 /** Two make the loss of one harmless, three cost a third copy of each letter. */
+const mailboxesEnough = 2
 const mailboxesMax = 3
 
 /** A person's installations in one profile; the bound of the record. */
