@@ -197,7 +197,7 @@ test(
     if (isLong) process.stderr.write(`${rounds} rounds, ${traded.length} orders, deaths ${JSON.stringify(deaths)}\n`)
     expect(deaths.chosen + deaths.atRest).toBeGreaterThanOrEqual(rounds)
   },
-  60_000 * rounds
+  240_000 * rounds
 )
 
 test('what is on disk says the same: no letter waits, no event is there twice, nobody has contradicted himself', async () => {

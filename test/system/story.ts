@@ -56,10 +56,11 @@ export interface Side {
 /** Plays one side until all deals are over. A person looks before they act: what is done is not done again. */
 export async function play(side: Side, deals: readonly Deal[]): Promise<OrderView[]> {
   const labels = new Set(deals.map(({ label }) => label))
+  const orders = new Map<string, OrderView>()
   for (;;) {
     const { ended } = side.person
     try {
-      return await side.person.until('the end of all deals', () => turn(side, labels), { timeoutMs: storyTimeoutMs })
+      return await side.person.until('the end of all deals', () => turn(side, { labels, orders }), patience)
     } catch (error) {
       if (!(await hasDied(ended))) throw error
       await side.revived()
@@ -68,15 +69,29 @@ export async function play(side: Side, deals: readonly Deal[]): Promise<OrderVie
   }
 }
 
-/** Three restarts and eight blocks fit in many times. */
-const storyTimeoutMs = 90_000
+/** Three restarts and eight blocks fit in many times. Nodes tell of what happens; looking costs them a fold an order. */
+const patience = { timeoutMs: 180_000, everyMs: 200 }
 
-async function turn({ person, buys, next }: Side, labels: ReadonlySet<string>): Promise<OrderView[] | undefined> {
-  const orders = (await person.call('GET /v1/orders')).filter((order) => labels.has(labelOf(order)))
-  const known = new Set(orders.map(labelOf))
-  await Promise.all(buys.filter(({ label }) => !known.has(label)).map((deal) => buy(person, deal)))
-  await Promise.all(orders.map((order) => act(person, order, next(order))))
-  return orders.length === labels.size && orders.every(isOver) ? orders : undefined
+interface Standing {
+  readonly labels: ReadonlySet<string>
+  /** As they were when last looked at, by label. */
+  readonly orders: Map<string, OrderView>
+}
+
+async function turn({ person, buys, next }: Side, { labels, orders }: Standing): Promise<OrderView[] | undefined> {
+  for (const order of await look(person, { labels, orders })) orders.set(labelOf(order), order)
+  await Promise.all(buys.filter(({ label }) => !orders.has(label)).map((deal) => buy(person, deal)))
+  const open = [...orders.values()].filter((order) => !isOver(order))
+  await Promise.all(open.map((order) => act(person, order, next(order))))
+  return orders.size === labels.size && open.length === 0 ? [...orders.values()] : undefined
+}
+
+/** The orders that are not over, once each is known by its id. */
+async function look(person: Person, { labels, orders }: Standing): Promise<OrderView[]> {
+  if (orders.size < labels.size)
+    return (await person.call('GET /v1/orders')).filter((order) => labels.has(labelOf(order)))
+  const open = [...orders.values()].filter((order) => !isOver(order))
+  return Promise.all(open.map(({ id }) => person.call('GET /v1/orders/:id', { params: { id } })))
 }
 
 async function buy(person: Person, { label, title, quantity, delivery, settlement }: Deal): Promise<void> {
