@@ -3,7 +3,14 @@ import { lpStream } from '@libp2p/utils'
 import { createReconciler, createItemVector } from '@souk/negentropy'
 import type { SoukRecord } from '@souk/records'
 import { describe, expect, it } from 'vitest'
-import { encodePartitions, encodeQuestion, encodeReconciled, encodeRecords } from '../src/catch-up/frames.ts'
+import {
+  encodeNews,
+  encodePartitions,
+  encodeQuestion,
+  encodeReconciled,
+  encodeRecords,
+  encodeTail
+} from '../src/catch-up/frames.ts'
 import { newsAfterMs } from '../src/catch-up/limits.ts'
 import { addressOf, join, nextEvent, settle, startNode, type TestNode } from './support/net.ts'
 import { newSigner, sealListing } from './support/records.ts'
@@ -29,6 +36,63 @@ describe('catch-up', () => {
     expect(joiner.store.has(live[7]!)).toBe(false)
     const again = await joiner.network.catchUp(seller.network.peerId)
     expect(again).toMatchObject({ fetched: 0, equal: true })
+  })
+
+  it('takes what comes after all that it has without a list of ids', async () => {
+    const nowMs = Date.now() - 1000
+    const author = newSigner()
+    const all = Array.from({ length: 300 }, (_, number) => sealListing(author, { number, nowMs: nowMs + number }))
+    const [whole, part] = [new TestStore(), new TestStore()]
+    await whole.put(all)
+    await part.put(all.slice(0, 200))
+    await using a = await startNode({ store: whole })
+    await using b = await startNode({ store: part })
+    const report = nextEvent(b.network, 'caught-up')
+    await b.network.connect(addressOf(a))
+    const payload = all.slice(200).reduce((sum, { bytes }) => sum + bytes.length, 0)
+    const { bytes, stored, fetched } = await report
+    expect({ stored, fetched }).toEqual({ stored: 100, fetched: 100 })
+    // Four bytes a record; an id is 32, and was sent twice.
+    expect(bytes - payload).toBeLessThan(4 * 100 + 400)
+  })
+
+  it('fetches neither records twice nor ids at all when it has followed the log', async () => {
+    const author = newSigner()
+    const store = new TestStore()
+    await store.put([sealListing(author)])
+    await using a = await startNode({ store })
+    await using b = await startNode()
+    await settle(a, b)
+    const news = Array.from({ length: 600 }, (_, number) => sealListing(author, { number: 2 + number }))
+    await store.put(news)
+    const payload = news.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    const { bytes, fetched } = await b.network.catchUp(a.network.peerId)
+    expect(fetched).toBe(600)
+    expect(bytes - payload).toBeLessThan(4 * 600 + 600)
+  })
+
+  it('lists ids when it has heard much from elsewhere meanwhile, and fetches none of that again', async () => {
+    const author = newSigner()
+    await using a = await startNode()
+    await using b = await startNode()
+    await settle(a, b)
+    const heard = Array.from({ length: 200 }, (_, number) => sealListing(author, { number }))
+    await a.store.put([...heard, sealListing(author, { number: 200 })])
+    await b.store.put(heard)
+    expect(await b.network.catchUp(a.network.peerId)).toMatchObject({ fetched: 1, stored: 1 })
+  })
+
+  it('fetches a record once that it knows to be superseded, not with every tail', async () => {
+    const author = newSigner()
+    const [old, fresh] = [new TestStore(), new TestStore()]
+    await old.put([sealListing(author, { seq: 1, lifeMs: 5 * dayMs })])
+    await fresh.put([sealListing(author, { seq: 2, lifeMs: 9 * dayMs })])
+    await using a = await startNode({ store: old, carry: {} })
+    await using b = await startNode({ store: fresh })
+    const first = nextEvent(b.network, 'caught-up')
+    await b.network.connect(addressOf(a))
+    expect(await first).toMatchObject({ fetched: 1, stored: 0 })
+    expect(await b.network.catchUp(a.network.peerId)).toMatchObject({ fetched: 0, stored: 0 })
   })
 
   it('does not bring back what the node saw deleted', async () => {
@@ -230,6 +294,34 @@ describe('a peer that serves catch-up falsely', () => {
       'an answer that reaches nothing',
       'bad-frame',
       () => ({ 1: () => partitionsOf(0), 3: reconcileWith(1), 4: () => encodeRecords({ consumed: 0, records: [] }) })
+    ],
+    ['garbage for a tail', 'bad-frame', () => ({ 1: () => partitionsOf(0), 7: () => Uint8Array.of(0x87, 1, 0) })],
+    [
+      'a tail that goes nowhere',
+      'bad-frame',
+      () => ({ 1: () => partitionsOf(0), 7: () => encodeTail({ left: 64, consumed: 0, records: [] }) })
+    ],
+    [
+      'a tail without records',
+      'withheld-records',
+      () => ({ 1: () => partitionsOf(0), 7: () => encodeTail({ left: 0, consumed: 64, records: [] }) })
+    ],
+    [
+      'a tail of more records than ids',
+      'bad-frame',
+      () => ({
+        1: () => partitionsOf(0),
+        7: () => encodeTail({ left: 0, consumed: 1, records: [Uint8Array.of(1), Uint8Array.of(2)] })
+      })
+    ],
+    [
+      'a forged record in a tail',
+      'refused-record',
+      () => ({
+        1: () => partitionsOf(0),
+        7: () => encodeTail({ left: 0, consumed: 1, records: [forge(sealListing(newSigner()))] })
+      }),
+      'bad-signature'
     ]
   ])('with %s, loses score and leaves nothing behind', async (_name, code, answersOf, paid) => {
     await using victim = await startNode()
@@ -243,12 +335,33 @@ describe('a peer that serves catch-up falsely', () => {
     expect(victim.store.records.size).toBe(0)
   })
 
+  it.each<[string, string, () => Uint8Array, string?]>([
+    ['a log that goes nowhere', 'bad-frame', () => encodeNews({ epoch: 'e', sequence: 1, done: false, records: [] })],
+    [
+      'a forged record',
+      'refused-record',
+      () => encodeNews({ epoch: 'e', sequence: 2, done: true, records: [forge(sealListing(newSigner()))] }),
+      'bad-signature'
+    ],
+    ['half a record', 'bad-frame', () => encodeNews({ epoch: 'e', sequence: 2, done: true, records: [] }).fill(9, -1)]
+  ])('with %s for news, loses score and leaves nothing behind', async (_name, code, news, paid) => {
+    await using victim = await startNode()
+    await using liar = await startNode()
+    const equal = encodePartitions({ epoch: 'e', sequence: 1, partitions: 'equal' }, { market: 'main', channels: [] })
+    await liar.network.libp2p.unhandle(protocol)
+    await liar.network.libp2p.handle(protocol, (stream) => serveFalsely(stream, { 1: () => equal, 6: news }))
+    const first = nextEvent(victim.network, 'caught-up')
+    await victim.network.connect(addressOf(liar))
+    expect(await first).toMatchObject({ equal: true })
+    await expect(victim.network.catchUp(liar.network.peerId)).rejects.toMatchObject({ code })
+    expect(reasonsOf(victim)).toEqual([paid ?? `${protocol}:${code}`])
+    expect(victim.store.records.size).toBe(0)
+  })
+
   it('with a forged record, pays for that record', async () => {
     const record = sealListing(newSigner())
-    const forged = record.bytes.slice()
-    forged.set([forged[20]! ^ 1], 20)
     const store = new TestStore()
-    await store.put([{ ...record, bytes: forged }])
+    await store.put([{ ...record, bytes: forge(record) }])
     await using liar = await startNode({ store })
     await using victim = await startNode()
     const checked = nextEvent(victim.network, 'record-checked')
@@ -268,13 +381,21 @@ async function serveFalsely(stream: Stream, answers: Answers): Promise<void> {
   try {
     for (;;) {
       const question = (await frames.read()).subarray()
-      const answer = answers[question[0] ?? 0]
+      const answer = answers[question[0] ?? 0] ?? (question[0] === 7 ? notTheSame : undefined)
       if (answer === undefined) return
       await frames.write(answer(question))
     }
   } catch {
     // The victim hung up, as it should.
   }
+}
+
+const notTheSame = (): Uint8Array => encodeTail({ left: undefined, consumed: 0, records: [] })
+
+function forge({ bytes }: SoukRecord): Uint8Array {
+  const forged = bytes.slice()
+  forged.set([forged[20]! ^ 1], 20)
+  return forged
 }
 
 function partitionsOf(channelIndex: number): Uint8Array {

@@ -14,6 +14,8 @@ export interface PeerCursor {
   /** Of the peer's store: another epoch means that its numbers start over. */
   readonly epoch: string
   readonly sequence: number
+  /** This store's last change at that time. */
+  readonly ours: number
 }
 
 /** What is asked of a change log by a peer that has a cursor. */

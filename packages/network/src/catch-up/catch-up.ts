@@ -77,6 +77,7 @@ class DefaultCatchUp implements CatchUp {
   readonly #stopping = new AbortController()
   readonly #lane = createLane()
   readonly #hints: TokenBucket
+  readonly #refused = new Set<string>()
   #topology: string | undefined
   #round: NodeJS.Timeout | undefined
   #asking: NodeJS.Timeout | undefined
@@ -106,7 +107,7 @@ class DefaultCatchUp implements CatchUp {
       onConnect: (peer) => this.#onPeer(peer),
       onDisconnect: (peer) => void this.#peers.delete(peer.toString())
     })
-    this.#round = setInterval(() => this.#askSome(), roundEveryMs * (0.9 + Math.random() * 0.2)).unref()
+    this.#round = setInterval(() => this.#onRound(), roundEveryMs * (0.9 + Math.random() * 0.2)).unref()
   }
 
   peers(): PeerId[] {
@@ -162,6 +163,12 @@ class DefaultCatchUp implements CatchUp {
     if (isHere) this.#enqueue(peer, { depth: 'news', tell: this.#caughtUp })
   }
 
+  /** What was refused for want of room or work may be taken an hour later. */
+  #onRound(): void {
+    this.#refused.clear()
+    this.#askSome()
+  }
+
   #askSome(): void {
     for (const peer of shuffled(this.peers()).slice(0, peersPerRound))
       this.#enqueue(peer, { depth: 'all', tell: false })
@@ -205,7 +212,12 @@ class DefaultCatchUp implements CatchUp {
     const signal = asked ? AbortSignal.any([asked, this.#stopping.signal]) : this.#stopping.signal
     try {
       const stream = await this.#open(peer, signal)
-      const report = await runSession(this.#components, stream, { peer, scopes: this.#scopes(), depth }, { signal })
+      const report = await runSession(
+        { ...this.#components, refused: this.#refused },
+        stream,
+        { peer, scopes: this.#scopes(), depth },
+        { signal }
+      )
       for (const listener of this.#listeners) listener(report)
       return report
     } catch (error) {

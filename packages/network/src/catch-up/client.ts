@@ -5,9 +5,11 @@ import type { RecordGate } from '../gate.ts'
 import { SyncError } from './error.ts'
 import {
   decodeChanges,
+  decodeNews,
   decodePartitions,
   decodeReconciled,
   decodeRecords,
+  decodeTail,
   encodeQuestion,
   type PartitionsAnswer,
   type Question,
@@ -19,17 +21,20 @@ import {
   frameBytesMax,
   frameHeaderBytesMax,
   idsPerSessionMax,
+  newsPagesMax,
+  newsTwiceMax,
   rangesPerMessageMax,
   reconcileBytesAhead,
   reconcilersMax,
   requestsAhead,
   sessionMsMax,
+  tailsAhead,
   wantedPerRequestMax,
   withheldMin,
   writesAhead
 } from './limits.ts'
 import { createLink, endStream, type Link } from './link.ts'
-import type { Partition, PartitionId, SyncSource } from './source.ts'
+import type { Partition, PartitionId, PeerCursor, RecordReader, SyncSource } from './source.ts'
 
 /** What one session brought. */
 export interface CatchUpReport {
@@ -37,7 +42,10 @@ export interface CatchUpReport {
   /** Records fetched, and of those the ones that were new and sound. */
   readonly fetched: number
   readonly stored: number
+  /** Of all frames, both ways, with the lengths before them. */
   readonly bytes: number
+  /** Questions asked; several may have been under way at once. */
+  readonly questions: number
   /** True when the peer holds nothing of these channels that we did not have. */
   readonly equal: boolean
 }
@@ -46,6 +54,9 @@ export interface CatchUpReport {
 export interface SyncClientComponents {
   readonly source: SyncSource
   readonly gate: RecordGate
+  readonly records: Pick<RecordReader, 'lastSequence'>
+  /** Partitions of which we refused records lately; sessions add to it. */
+  readonly refused: Set<string>
 }
 
 /** What to ask for. */
@@ -79,9 +90,19 @@ export async function runSession(
   }
 }
 
+/** What is known of records that are taken. */
+interface Taking {
+  /** Their ids, where they were asked for one by one. */
+  readonly asked?: readonly Uint8Array[]
+  /** The partition to remember if one of them is not stored. */
+  readonly refusedFrom?: string
+}
+
 class ClientSession {
   readonly #source: SyncSource
   readonly #gate: RecordGate
+  readonly #records: Pick<RecordReader, 'lastSequence'>
+  readonly #refused: Set<string>
   readonly #link: Link
   readonly #peer: PeerId
   /** Answers on their way through the gate and to the disk. */
@@ -90,17 +111,27 @@ class ClientSession {
   #fetched = 0
   #stored = 0
   #bytes = 0
+  #questions = 0
   #equal = true
 
-  constructor({ source, gate }: SyncClientComponents, link: Link, peer: PeerId) {
+  constructor({ source, gate, records, refused }: SyncClientComponents, link: Link, peer: PeerId) {
     this.#source = source
     this.#gate = gate
+    this.#records = records
+    this.#refused = refused
     this.#link = link
     this.#peer = peer
   }
 
   get report(): CatchUpReport {
-    return { peer: this.#peer, fetched: this.#fetched, stored: this.#stored, bytes: this.#bytes, equal: this.#equal }
+    return {
+      peer: this.#peer,
+      fetched: this.#fetched,
+      stored: this.#stored,
+      bytes: this.#bytes,
+      questions: this.#questions,
+      equal: this.#equal
+    }
   }
 
   async catchUp(scope: Scope, depth: SessionScope['depth']): Promise<void> {
@@ -113,6 +144,8 @@ class ClientSession {
     const name = cursorName(this.#peer, scope)
     const cursor = await this.#source.cursor(name)
     if (cursor === undefined) return false
+    // While we stored next to nothing from elsewhere, what is new there is new here: no need to compare ids first.
+    if (this.#records.lastSequence - cursor.ours <= newsTwiceMax) return this.#followNews(scope, cursor)
     const { epoch } = cursor
     let after = cursor.sequence
     let asking = this.#askSoon({ kind: 'changes', scope, epoch, after })
@@ -127,7 +160,7 @@ class ClientSession {
       if (!done) asking = this.#askSoon({ kind: 'changes', scope, epoch, after })
       await this.#fetch(digests)
       await saved
-      saved = this.#written().then(() => this.#source.saveCursor(name, { epoch, sequence }))
+      saved = this.#keepPlace(name, { epoch, sequence })
       saved.catch(() => undefined)
       isDone = done
     }
@@ -135,17 +168,79 @@ class ClientSession {
     return isDone
   }
 
+  /** As {@link #followLog}, with the records themselves in each page. */
+  async #followNews(scope: Scope, { epoch, ...cursor }: PeerCursor): Promise<boolean> {
+    const name = cursorName(this.#peer, scope)
+    let after = cursor.sequence
+    let asking = this.#askSoon({ kind: 'news', scope, epoch, after })
+    let saved: Promise<void> = Promise.resolve()
+    let isDone = false
+    for (let page = 0; page < newsPagesMax && !isDone; page++) {
+      const { done, records, sequence, ...answer } = decodeNews(await asking)
+      if (answer.epoch !== epoch) return false
+      if (!done && sequence <= after) throw new SyncError('bad-frame', 'a change log that goes nowhere')
+      after = sequence
+      if (!done) asking = this.#askSoon({ kind: 'news', scope, epoch, after })
+      this.#count(records.length)
+      await this.#take(records)
+      await saved
+      saved = this.#keepPlace(name, { epoch, sequence })
+      saved.catch(() => undefined)
+      isDone = done
+    }
+    await saved
+    return isDone
+  }
+
+  /** Once everything taken so far is in the store. */
+  async #keepPlace(name: string, place: Omit<PeerCursor, 'ours'>): Promise<void> {
+    await this.#written()
+    await this.#source.saveCursor(name, { ...place, ours: this.#records.lastSequence })
+  }
+
   async #compare(scope: Scope): Promise<void> {
     const ours = await this.#source.partitions(scope)
     const answer = decodePartitions(await this.#ask({ kind: 'partitions', scope, summary: summaryOf(ours) }), scope)
     for (const group of groupsOf(unequal(ours, answer, scope))) {
       this.#equal = false
-      const needed = await Promise.all(group.map((partition) => this.#reconcile(partition)))
+      const isTaken = await severalAtOnce(group, tailsAhead, (partition) => this.#takeTail(partition))
+      const differing = group.filter((_partition, index) => isTaken[index] === false)
+      const needed = await Promise.all(differing.map((partition) => this.#reconcile(partition)))
       await this.#fetch(needed.flat())
     }
-    await this.#written()
     const { epoch, sequence } = answer
-    await this.#source.saveCursor(cursorName(this.#peer, scope), { epoch, sequence })
+    await this.#keepPlace(cursorName(this.#peer, scope), { epoch, sequence })
+  }
+
+  /**
+   * Takes what the peer has after all that we have, if it has that too. False when it does not, and where we refused some
+   * of such a bulk before: it would come again, while ids are looked up first.
+   */
+  async #takeTail(partition: Partition): Promise<boolean> {
+    const name = `${partition.market} ${partitionName(partition)}`
+    const items = await this.#source.items(partition)
+    if (this.#refused.has(name) || items.size >= partition.count) return false
+    const count = items.size
+    const stretch = {
+      beforeMs: count === 0 ? 0 : items.timestampMs(count - 1) + 1,
+      count,
+      fingerprint: items.fingerprint(0, count)
+    }
+    let got = 0
+    let asking = this.#askSoon({ kind: 'tail', partition, ...stretch, skip: 0 })
+    for (let skip = 0, left = 1; left > 0;) {
+      const answer = decodeTail(await asking)
+      if (answer.left === undefined) return false
+      if (answer.consumed === 0 && answer.left > 0) throw new SyncError('bad-frame', 'an answer that goes nowhere')
+      skip += answer.consumed
+      left = answer.left
+      this.#count(answer.consumed)
+      if (left > 0) asking = this.#askSoon({ kind: 'tail', partition, ...stretch, skip })
+      await this.#take(answer.records, { refusedFrom: name })
+      got += answer.records.length
+      if (skip >= withheldMin && got === 0) throw withheld(skip)
+    }
+    return true
   }
 
   /** The ids that only the peer has. */
@@ -170,14 +265,18 @@ class ClientSession {
 
   async #fetch(ids: readonly Uint8Array[]): Promise<void> {
     if (ids.length === 0) return
-    this.#asked += ids.length
-    if (this.#asked > idsPerSessionMax)
-      throw new SyncError('too-many-ids', `more than ${idsPerSessionMax} in a session`)
+    this.#count(ids.length)
     const wanted: Uint8Array[] = []
     for (const some of slices([...uniqueDigests(ids).values()], idsPerLookup)) {
       wanted.push(...(await this.#source.wanted(some)))
     }
     if (wanted.length > 0) await this.#fetchWanted(wanted)
+  }
+
+  #count(ids: number): void {
+    this.#asked += ids
+    if (this.#asked > idsPerSessionMax)
+      throw new SyncError('too-many-ids', `more than ${idsPerSessionMax} in a session`)
   }
 
   /** Asks ahead, so that the next answers come in while the last ones are verified and written. */
@@ -192,25 +291,25 @@ class ClientSession {
       }
       const first = ahead.shift()
       if (first === undefined) break
-      const rest = await this.#take(first.digests, await first.answer)
-      if (rest.length > 0) requests.unshift(rest)
+      const { consumed, records } = decodeRecords(await first.answer)
+      if (consumed === 0 || consumed > first.digests.length) {
+        throw new SyncError('bad-frame', 'an answer to nothing asked')
+      }
+      await this.#take(records, { asked: first.digests })
+      if (consumed < first.digests.length) requests.unshift(first.digests.slice(consumed))
     }
     if (this.#fetched === before && wanted.length >= withheldMin) {
-      throw new SyncError('withheld-records', `none of ${wanted.length} records that the peer listed`)
+      throw withheld(wanted.length)
     }
   }
 
-  /** Hands the records of one answer to the gate. Returns the ids that the answer did not reach. */
-  async #take(digests: Uint8Array[], answer: Uint8Array): Promise<Uint8Array[]> {
-    const { consumed, records } = decodeRecords(answer)
-    if (consumed === 0 || consumed > digests.length) throw new SyncError('bad-frame', 'an answer to nothing asked')
+  /** Hands the records of one answer to the gate; returns when there is room for the next. */
+  async #take(records: readonly Uint8Array[], how: Taking = {}): Promise<void> {
     this.#fetched += records.length
-    this.#bytes += answer.length
     if (this.#writing.length >= writesAhead) await this.#writing.shift()
-    const write = this.#accept(records, digests)
+    const write = this.#accept(records, how)
     write.catch(() => {})
     this.#writing.push(write)
-    return digests.slice(consumed)
   }
 
   /** Everything taken so far is in the store. */
@@ -218,16 +317,24 @@ class ClientSession {
     await Promise.all(this.#writing)
   }
 
-  async #accept(records: readonly Uint8Array[], digests: readonly Uint8Array[]): Promise<void> {
-    const asked = new Set(digests.map(recordIdOfDigest))
-    const results = await this.#gate.acceptMany(records, { from: this.#peer, via: 'catch-up', asked })
+  async #accept(records: readonly Uint8Array[], { asked, refusedFrom }: Taking): Promise<void> {
+    const results = await this.#gate.acceptMany(records, {
+      from: this.#peer,
+      via: 'catch-up',
+      ...(asked && { asked: new Set(asked.map(recordIdOfDigest)) })
+    })
     const refused = results.find(({ verdict }) => verdict === 'reject')
     if (refused !== undefined) throw new SyncError('refused-record', `the peer sent a record with ${refused.code}`)
     this.#stored += results.filter(({ verdict }) => verdict === 'accept').length
+    if (refusedFrom !== undefined && results.some(({ verdict }) => verdict !== 'accept')) this.#refused.add(refusedFrom)
   }
 
-  #ask(question: Question): Promise<Uint8Array> {
-    return this.#link.ask(encodeQuestion(question))
+  async #ask(question: Question): Promise<Uint8Array> {
+    const frame = encodeQuestion(question)
+    const answer = await this.#link.ask(frame)
+    this.#bytes += framedBytes(frame) + framedBytes(answer)
+    this.#questions++
+    return answer
   }
 
   /** As {@link #ask}, for an answer that is awaited later: a failure in between is not unhandled. */
@@ -272,6 +379,26 @@ function groupsOf(partitions: readonly Partition[]): Partition[][] {
     }
   }
   return groups
+}
+
+/** With the length that goes before it. */
+function framedBytes({ length }: Uint8Array): number {
+  return length + (length < 128 ? 1 : length < 16_384 ? 2 : 3)
+}
+
+function withheld(listed: number): SyncError {
+  return new SyncError('withheld-records', `none of ${listed} records that the peer listed`)
+}
+
+/** In order, `most` under way at a time. */
+async function severalAtOnce<T, R>(list: readonly T[], most: number, task: (one: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  const rest = list.entries()
+  const work = async (): Promise<void> => {
+    for (const [index, one] of rest) results[index] = await task(one)
+  }
+  await Promise.all(Array.from({ length: most }, work))
+  return results
 }
 
 function blamed<T>(work: () => T): T {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Channel } from '@souk/records'
 import { FrameReader, FrameWriter } from './bytes.ts'
 import { SyncError } from './error.ts'
-import { channelsMax, partitionsMax, wantedPerRequestMax } from './limits.ts'
+import { channelsMax, newsRowsMax, partitionsMax, wantedPerRequestMax } from './limits.ts'
 import type { Partition, PartitionId } from './source.ts'
 
 /** Which part of a store a question is about. */
@@ -18,6 +18,20 @@ export type Question =
   | { readonly kind: 'reconcile'; readonly partition: PartitionId; readonly message: Uint8Array }
   | { readonly kind: 'want'; readonly digests: Uint8Array[] }
   | { readonly kind: 'hint' }
+  | { readonly kind: 'news'; readonly scope: Scope; readonly epoch: string; readonly after: number }
+  | TailQuestion
+
+/** What comes after a stretch that both sides may hold alike. */
+export interface TailQuestion {
+  readonly kind: 'tail'
+  readonly partition: PartitionId
+  /** The stretch: everything made before this, so many records, with this fingerprint (16 bytes). */
+  readonly beforeMs: number
+  readonly count: number
+  readonly fingerprint: Uint8Array
+  /** Records after the stretch that answers before this one went through. */
+  readonly skip: number
+}
 
 /** Which epoch and place in it a server's store has reached. */
 interface Place {
@@ -27,13 +41,18 @@ interface Place {
 
 export type PartitionsAnswer = Place & { readonly partitions: readonly Omit<Partition, 'market'>[] | 'equal' }
 export type ChangesAnswer = Place & { readonly done: boolean; readonly digests: Uint8Array[] }
+export type NewsAnswer = Place & { readonly done: boolean; readonly records: Uint8Array[] }
+export interface TailAnswer extends WantAnswer {
+  /** Records after those; undefined when the stretch is not the same. */
+  readonly left: number | undefined
+}
 export interface WantAnswer {
   /** How many ids of the question, from its start, this answers; the rest is to be asked again. */
   readonly consumed: number
   readonly records: Uint8Array[]
 }
 
-const ops = { partitions: 1, changes: 2, reconcile: 3, want: 4, hint: 5, refusal: 0xff } as const
+const ops = { partitions: 1, changes: 2, reconcile: 3, want: 4, hint: 5, news: 6, tail: 7, refusal: 0xff } as const
 const answerBit = 0x80
 const digestBytes = 32
 const fingerprintBytes = 16
@@ -44,6 +63,7 @@ export function encodeQuestion(question: Question): Uint8Array {
     case 'partitions':
       return writeScope(writer, question.scope).bytes(question.summary).finish()
     case 'changes':
+    case 'news':
       return writeScope(writer, question.scope).text(question.epoch).uint53(question.after).finish()
     case 'reconcile': {
       const { market, channel, day } = question.partition
@@ -53,6 +73,11 @@ export function encodeQuestion(question: Question): Uint8Array {
       return question.digests.reduce((to, digest) => to.bytes(digest), writer).finish()
     case 'hint':
       return writer.finish()
+    case 'tail': {
+      const { partition, beforeMs, count, fingerprint, skip } = question
+      writer.text(partition.market).text(partition.channel).uint32(partition.day)
+      return writer.uint53(beforeMs).uint32(count).bytes(fingerprint).uint32(skip).finish()
+    }
   }
 }
 
@@ -70,9 +95,10 @@ export function decodeQuestion(bytes: Uint8Array): Question {
       reader.end()
       return question
     }
-    case ops.changes: {
+    case ops.changes:
+    case ops.news: {
       const question = {
-        kind: 'changes',
+        kind: op === ops.news ? 'news' : 'changes',
         scope: readScope(reader),
         epoch: reader.text(),
         after: reader.uint53()
@@ -89,6 +115,18 @@ export function decodeQuestion(bytes: Uint8Array): Question {
     case ops.hint:
       reader.end()
       return { kind: 'hint' }
+    case ops.tail: {
+      const question = {
+        kind: 'tail',
+        partition: { market: reader.text(), channel: reader.text() as Channel, day: reader.uint32() },
+        beforeMs: reader.uint53(),
+        count: reader.uint32(),
+        fingerprint: reader.bytes(fingerprintBytes),
+        skip: reader.uint32()
+      } as const
+      reader.end()
+      return question
+    }
     default:
       throw new SyncError('bad-frame', `${op} is no question`)
   }
@@ -149,21 +187,44 @@ export function decodeReconciled(bytes: Uint8Array): Uint8Array {
 }
 
 export function encodeRecords({ consumed, records }: WantAnswer): Uint8Array {
-  const writer = new FrameWriter().uint8(ops.want | answerBit).uint16(consumed)
-  for (const record of records) writer.uint32(record.length).bytes(record)
-  return writer.finish()
+  return writeRecords(new FrameWriter().uint8(ops.want | answerBit).uint16(consumed), records).finish()
 }
 
 /** @throws {@link SyncError} `bad-frame`, or what the server refused with. */
 export function decodeRecords(bytes: Uint8Array): WantAnswer {
   const reader = openAnswer(bytes, ops.want)
   const consumed = reader.uint16()
-  const records: Uint8Array[] = []
-  while (reader.left > 0) {
-    if (records.length === consumed) throw new SyncError('bad-frame', 'more records than ids answered')
-    records.push(reader.bytes(reader.uint32()))
+  return { consumed, records: readRecords(reader, consumed) }
+}
+
+export function encodeNews({ done, records, ...place }: NewsAnswer): Uint8Array {
+  const writer = writePlace(new FrameWriter().uint8(ops.news | answerBit), place).uint8(done ? 1 : 0)
+  return writeRecords(writer, records).finish()
+}
+
+/** @throws {@link SyncError} `bad-frame`, or what the server refused with. */
+export function decodeNews(bytes: Uint8Array): NewsAnswer {
+  const reader = openAnswer(bytes, ops.news)
+  const place = readPlace(reader)
+  const done = reader.uint8() === 1
+  return { ...place, done, records: readRecords(reader, newsRowsMax) }
+}
+
+export function encodeTail({ left, consumed, records }: TailAnswer): Uint8Array {
+  const writer = new FrameWriter().uint8(ops.tail | answerBit)
+  if (left === undefined) return writer.uint8(0).finish()
+  return writeRecords(writer.uint8(1).uint32(left).uint16(consumed), records).finish()
+}
+
+/** @throws {@link SyncError} `bad-frame`, or what the server refused with. */
+export function decodeTail(bytes: Uint8Array): TailAnswer {
+  const reader = openAnswer(bytes, ops.tail)
+  if (reader.uint8() === 0) {
+    reader.end()
+    return { left: undefined, consumed: 0, records: [] }
   }
-  return { consumed, records }
+  const [left, consumed] = [reader.uint32(), reader.uint16()]
+  return { left, consumed, records: readRecords(reader, consumed) }
 }
 
 /** The last frame of a server that will not go on. */
@@ -208,6 +269,20 @@ function readDigests(reader: FrameReader, most: number): Uint8Array[] {
   const count = reader.left / digestBytes
   if (!Number.isInteger(count) || count > most) throw new SyncError('bad-frame', `${reader.left} bytes are no ids`)
   return Array.from({ length: count }, () => reader.bytes(digestBytes).slice())
+}
+
+function writeRecords(writer: FrameWriter, records: readonly Uint8Array[]): FrameWriter {
+  for (const record of records) writer.uint32(record.length).bytes(record)
+  return writer
+}
+
+function readRecords(reader: FrameReader, most: number): Uint8Array[] {
+  const records: Uint8Array[] = []
+  while (reader.left > 0) {
+    if (records.length === most) throw new SyncError('bad-frame', `more than ${most} records`)
+    records.push(reader.bytes(reader.uint32()))
+  }
+  return records
 }
 
 function openAnswer(bytes: Uint8Array, op: number): FrameReader {

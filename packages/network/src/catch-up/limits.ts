@@ -15,8 +15,25 @@ export const answerBytesMax = 256 * 1024
 /** Ids in one request for records. */
 export const wantedPerRequestMax = 256
 
+/** Rows of the change log behind one answer to news; where their records do not fit, a quarter of them. */
+export const newsRowsMax = 256
+export const newsRowsMin = 16
+export const newsBytesMax = 512 * 1024
+
+/** Pages of news followed before the sets are compared instead. */
+export const newsPagesMax = 80
+
+/**
+ * Records stored since we last asked a peer, from elsewhere: up to so many, news are asked for as records and not as ids,
+ * for no more than these can come twice.
+ */
+export const newsTwiceMax = 64
+
 /** Requests for records under way at once: hides a round trip without piling up more than a MiB unread. */
 export const requestsAhead = 4
+
+/** Partitions whose tails are asked for at once: answers of a quarter MiB each. */
+export const tailsAhead = 4
 
 /** Answers in verification or on their way to the disk while the next ones come in. */
 export const writesAhead = 2

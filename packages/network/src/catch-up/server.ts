@@ -1,6 +1,6 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { createReconciler, NegentropyError, type Reconciler } from '@souk/negentropy'
-import { recordIdOfDigest } from '@souk/records'
+import { recordIdOfDigest, sameBytes } from '@souk/records'
 import { blockOf } from '../guard/address.ts'
 import type { Guard } from '../guard/guard.ts'
 import { isOffence, SyncError } from './error.ts'
@@ -8,18 +8,25 @@ import {
   type ChangesAnswer,
   decodeQuestion,
   encodeChanges,
+  encodeNews,
   encodePartitions,
   encodeReconciled,
   encodeRecords,
   encodeRefusal,
+  encodeTail,
   type Question,
   type Scope,
-  summaryOf
+  summaryOf,
+  type TailQuestion,
+  type WantAnswer
 } from './frames.ts'
 import {
   answerBytesMax,
   frameBytesMax,
   frameHeaderBytesMax,
+  newsBytesMax,
+  newsRowsMax,
+  newsRowsMin,
   partitionsMax,
   rangesPerMessageMax,
   reconcilersMax,
@@ -28,6 +35,7 @@ import {
   sessionsPerPeerMax,
   syncProtocol,
   turnMs,
+  wantedPerRequestMax,
   workBudget
 } from './limits.ts'
 import { createLink, endStream, type Link } from './link.ts'
@@ -159,11 +167,15 @@ class Session {
         return this.#work(() => this.#reconcile(question.partition, question.message))
       case 'want':
         return this.#want(question.digests)
+      case 'news':
+        return this.#news(question.scope, question)
+      case 'tail':
+        return this.#tail(question)
     }
   }
 
   /** Comparing sets is our work for a few bytes of theirs: it is paced, and charged for what it took. */
-  async #work(task: () => Promise<Uint8Array>): Promise<Uint8Array | undefined> {
+  async #work<T>(task: () => Promise<T>): Promise<T | undefined> {
     const { peer, pacer, signal, guest } = this.#init
     const { guard } = this.#components
     if (!guard.allow(peer, 'sync-work', 0)) return undefined
@@ -216,20 +228,56 @@ class Session {
     return reconciler
   }
 
-  /** As many as fit one answer, in the order asked for; what is not held any more is left out. */
+  /** A page of the change log with its records; a smaller one where they are large. */
+  async #news(scope: Scope, { epoch, after }: { epoch: string; after: number }): Promise<Uint8Array> {
+    const { source, records } = this.#components
+    const sequence = records.lastSequence
+    if (epoch !== source.epoch) return encodeNews({ epoch: source.epoch, sequence, done: true, records: [] })
+    for (let limit = newsRowsMax; ; limit /= 4) {
+      const { changes, next, done } = await source.changesSince(after, { ...scope, limit })
+      const found = await records.getBytes(changes.map(({ digest }) => recordIdOfDigest(digest)))
+      const held = found.filter((one) => one !== undefined)
+      const bytes = held.reduce((sum, { length }) => sum + length, 0)
+      if (bytes <= newsBytesMax || limit === newsRowsMin)
+        return encodeNews({ epoch, sequence: next, done, records: held })
+    }
+  }
+
+  /** What comes after the stretch that the client holds, if we hold the same. */
+  async #tail(question: TailQuestion): Promise<Uint8Array | undefined> {
+    const { partition, beforeMs, count, fingerprint, skip } = question
+    const found = await this.#work(async () => {
+      const items = await this.#components.source.items(partition)
+      const from = items.rank({ timestampMs: beforeMs, idPrefix: new Uint8Array(0) })
+      const begin = Math.min(items.size, from + skip)
+      const isSame = from === count && sameBytes(items.fingerprint(0, from), fingerprint)
+      const ids = isSame ? items.ids(begin, Math.min(items.size, begin + wantedPerRequestMax)) : undefined
+      return { ids, after: items.size - begin }
+    })
+    if (found === undefined) return undefined
+    if (found.ids === undefined) return encodeTail({ left: undefined, consumed: 0, records: [] })
+    const { consumed, records } = await this.#recordsOf(digestsIn(found.ids))
+    return encodeTail({ left: found.after - consumed, consumed, records })
+  }
+
   async #want(digests: readonly Uint8Array[]): Promise<Uint8Array> {
+    return encodeRecords(await this.#recordsOf(digests))
+  }
+
+  /** As many as fit one answer, in the order asked for; what is not held any more is left out. */
+  async #recordsOf(digests: readonly Uint8Array[]): Promise<WantAnswer> {
     const records: Uint8Array[] = []
     let [bytes, consumed] = [0, 0]
     while (consumed < digests.length) {
       const some = digests.slice(consumed, consumed + recordsPerRead).map(recordIdOfDigest)
       for (const record of await this.#components.records.getBytes(some)) {
         bytes += record?.length ?? 0
-        if (bytes > answerBytesMax && records.length > 0) return encodeRecords({ consumed, records })
+        if (bytes > answerBytesMax && records.length > 0) return { consumed, records }
         if (record !== undefined) records.push(record)
         consumed++
       }
     }
-    return encodeRecords({ consumed, records })
+    return { consumed, records }
   }
 }
 
@@ -240,8 +288,16 @@ class Session {
 function costOf(question: Question, frame: Uint8Array): number {
   if (question.kind === 'want') return 1 + question.digests.length
   if (question.kind === 'changes') return changesCost
+  if (question.kind === 'news' || question.kind === 'tail') return recordsCost
   return 1 + frame.length / 64
 }
 
 /** A page of a thousand rows is read whatever is in it. */
 const changesCost = 100
+
+/** As much as asking for the most records that come with it. */
+const recordsCost = 1 + newsRowsMax
+
+function digestsIn(ids: Uint8Array): Uint8Array[] {
+  return Array.from({ length: ids.length / 32 }, (_, index) => ids.subarray(index * 32, (index + 1) * 32))
+}

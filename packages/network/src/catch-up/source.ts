@@ -20,6 +20,8 @@ export interface PeerCursor {
   /** Of the peer's store: another epoch means that its numbers start over. */
   readonly epoch: string
   readonly sequence: number
+  /** Our own store's last change at that time. */
+  readonly ours: number
 }
 
 /** The least that catch-up needs of a store. `@souk/storage` has it as `storage.sync`. */
@@ -35,7 +37,7 @@ export interface SyncSource {
   /** Records stored after a sequence number, oldest first, still held; and the number to ask on from. */
   changesSince(
     sequence: number,
-    query: { market: string; channels: readonly Channel[] }
+    query: { market: string; channels: readonly Channel[]; limit?: number }
   ): Promise<{ changes: readonly { readonly digest: Uint8Array }[]; next: number; done: boolean }>
   cursor(peer: string): Promise<PeerCursor | undefined>
   saveCursor(peer: string, cursor: PeerCursor): Promise<void>

@@ -74,11 +74,11 @@ export class TestStore implements RecordStore, RecordReader, SyncSource {
 
   changesSince(
     sequence: number,
-    { channels }: { market: string; channels: readonly Channel[] }
+    { channels, limit = 1000 }: { market: string; channels: readonly Channel[]; limit?: number }
   ): Promise<{ changes: { digest: Uint8Array }[]; next: number; done: boolean }> {
-    const page = this.#log.slice(sequence, sequence + 1000)
+    const page = this.#log.slice(sequence, sequence + limit)
     const carried = page.filter(({ id }) => channels.includes(this.records.get(id)?.channel as Channel))
-    return Promise.resolve({ changes: carried, next: sequence + page.length, done: page.length < 1000 })
+    return Promise.resolve({ changes: carried, next: sequence + page.length, done: page.length < limit })
   }
 
   cursor(peer: string): Promise<PeerCursor | undefined> {

@@ -85,9 +85,9 @@ export function syncTests({ describe, test }: TestRunner, factory: StoreFactory)
 
     test('keeps cursors of peers', () =>
       withStore(factory, async ({ store, reopen }) => {
-        await store.sync.saveCursor('peer', { epoch: 'ab', sequence: 7 })
+        await store.sync.saveCursor('peer', { epoch: 'ab', sequence: 7, ours: 3 })
         const again = await reopen()
-        assert.deepEqual(await again.sync.cursor('peer'), { epoch: 'ab', sequence: 7 })
+        assert.deepEqual(await again.sync.cursor('peer'), { epoch: 'ab', sequence: 7, ours: 3 })
         assert.equal(await again.sync.cursor('stranger'), undefined)
         assert.equal(again.sync.epoch, store.sync.epoch)
       }))
