@@ -8,10 +8,12 @@ import {
   did,
   feedbackDraft,
   feedbackView,
+  keptLetterView,
   listingDraft,
   listingView,
   orderAction,
   orderView,
+  outgoingLetterView,
   peerView,
   profileDraft,
   profileView,
@@ -158,6 +160,23 @@ export const contract = {
     response: orderView,
     spends: ({ action }: z.output<typeof orderAction>) => action === 'confirm' || action === 'refund',
     errors: ['not-found', 'not-allowed-now', 'refused', 'early']
+  },
+  'GET /v1/letters': {
+    summary: 'Letters on their way, and those that came and could not be processed',
+    scope: 'read',
+    response: z.object({ outgoing: z.array(outgoingLetterView), kept: z.array(keptLetterView) })
+  },
+  'POST /v1/letters/:id/replay': {
+    summary: 'Process a kept letter once more; answers with the letter where it is still kept',
+    scope: 'orders:write',
+    response: z.object({ kept: keptLetterView.optional() }),
+    errors: ['not-found']
+  },
+  'DELETE /v1/letters/:id': {
+    summary: 'Throw a kept letter away',
+    scope: 'orders:write',
+    response: 'nothing',
+    errors: ['not-found']
   },
   'POST /v1/feedback': {
     summary: 'Rate the other party of an order',

@@ -30,6 +30,12 @@ export function createHandlers(node: SoukNode): Handlers {
     'POST /v1/orders': ({ body }) => mutable(node.orders.buy(body)),
     'GET /v1/orders/:id': ({ params }) => mutable(node.orders.get(params.id)),
     'POST /v1/orders/:id/actions': ({ params, body }) => mutable(node.orders.act(params.id, body)),
+    'GET /v1/letters': async () => ({
+      outgoing: await mutable(node.letters.outgoing()),
+      kept: await mutable(node.letters.kept())
+    }),
+    'POST /v1/letters/:id/replay': async ({ params }) => ({ kept: await mutable(node.letters.replay(params.id)) }),
+    'DELETE /v1/letters/:id': ({ params }) => node.letters.discard(params.id).then(() => undefined),
     'POST /v1/feedback': ({ body }) => mutable(node.feedback.give(body)),
     'GET /v1/ratings/:id': ({ params, query, signal }) =>
       mutable(node.feedback.get(params.id, { ...(query as object), signal })),

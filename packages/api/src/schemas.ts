@@ -5,10 +5,12 @@ import type {
   FeedbackDraft,
   FeedbackView,
   ImageView,
+  KeptLetterView,
   ListingDraft,
   ListingView,
   OrderAction,
   OrderView,
+  OutgoingLetterView,
   PeerView,
   ProfileDraft,
   ProfileView,
@@ -188,6 +190,7 @@ export const orderView = z.object({
   shipTo: text(1000).optional(),
   tracking: z.object({ carrier: text(64).optional(), code: text(64).optional() }).optional(),
   undelivered: count,
+  letters: z.enum(['sending', 'at-relay', 'delivered']),
   feedback: z.object({ given: text(128).optional(), received: text(128).optional() }),
   updatedAtMs: count
 }) satisfies z.ZodType<OrderView>
@@ -216,6 +219,25 @@ export const orderAction = z.discriminatedUnion('action', [
   z.strictObject({ action: z.literal('refund') }),
   z.strictObject({ action: z.literal('refund-received') })
 ]) satisfies z.ZodType<OrderAction>
+
+export const outgoingLetterView = z.object({
+  id: text(128),
+  to: did,
+  order: text(64).optional(),
+  state: z.enum(['sending', 'at-relay']),
+  writtenAtMs: count,
+  attempts: count,
+  error: z.string().optional()
+}) satisfies z.ZodType<OutgoingLetterView>
+
+export const keptLetterView = z.object({
+  id: text(256),
+  from: did,
+  code: text(64),
+  message: z.string(),
+  receivedAtMs: count,
+  attempts: count
+}) satisfies z.ZodType<KeptLetterView>
 
 const stars = z.number().int().min(1).max(5)
 const evidence = z.enum(['escrow', 'pair', 'one-sided'])

@@ -105,6 +105,28 @@ test('two nodes connect and trade, each through its own API', async () => {
   await expect(late).rejects.toMatchObject({ status: 409 })
 })
 
+test('a letter that cannot be processed is kept, seen, replayed and thrown away', async () => {
+  expect(await call('GET /v1/letters')).toEqual({ outgoing: [], kept: [] })
+  const listing = await call('POST /v1/listings', { body: lamp })
+  const bootstrap = (await node.status()).addresses
+  const network = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, bootstrap }
+  // Its clock is an hour ahead: what it says is not valid yet.
+  const hasty = await openNode({ network, now: () => Date.now() + 3_600_000 })
+  await expect.poll(() => hasty.listings.get(listing.id).catch(() => undefined), { timeout: 20_000 }).toBeDefined()
+  await hasty.orders.buy({ listing: listing.id, delivery: 'pick-up', settlement: 'direct' })
+  const kept = async () => (await call('GET /v1/letters')).kept
+  await expect.poll(kept, { timeout: 20_000 }).toHaveLength(1)
+  const [letter] = await kept()
+  const params = { id: letter?.id ?? '' }
+  expect(letter).toMatchObject({ from: hasty.did, code: 'not-yet-valid' })
+  const again = await call('POST /v1/letters/:id/replay', { params })
+  expect(again.kept).toMatchObject({ id: letter?.id, code: 'not-yet-valid' })
+  expect(again.kept?.attempts).toBeGreaterThan(letter?.attempts ?? 0)
+  await call('DELETE /v1/letters/:id', { params: { id: params.id.slice(params.id.indexOf('/') + 1).slice(0, 8) } })
+  expect(await kept()).toEqual([])
+  await expect(client.call('DELETE /v1/letters/:id', { params })).rejects.toMatchObject({ code: 'not-found' })
+})
+
 test('the node’s refusals keep their codes, and have a status', async () => {
   const nowhere = '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
   const refusals: [() => Promise<unknown>, number, string][] = [

@@ -19,6 +19,11 @@ export const nouns: readonly Noun[] = [
   noun('listing', 'sell: publish, change and delete', async () => (await import('./commands/listing.ts')).addListing),
   noun('search', 'find what others offer', async () => (await import('./commands/search.ts')).addSearch),
   noun('order', 'buy, and see a trade through', async () => (await import('./commands/order.ts')).addOrder),
+  noun(
+    'letter',
+    'what is on its way, and what could not be read',
+    async () => (await import('./commands/letter.ts')).addLetter
+  ),
   noun('feedback', 'rate, and read ratings', async () => (await import('./commands/feedback.ts')).addFeedback),
   noun(
     'reputation',

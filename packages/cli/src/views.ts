@@ -71,7 +71,10 @@ export const orderDetails: readonly Column<OrderView>[] = [
   { name: 'tracking', of: ({ tracking }) => [tracking?.carrier, tracking?.code].filter(Boolean).join(' ') },
   { name: 'pickupCode', of: ({ pickupCode }) => pickupCode },
   { name: 'counterparty', of: ({ counterparty }) => counterparty },
-  { name: 'undelivered', of: ({ undelivered }) => undelivered },
+  {
+    name: 'letters',
+    of: ({ letters, undelivered }) => `${letters}${undelivered === 0 ? '' : `, ${undelivered} not acknowledged`}`
+  },
   { name: 'feedback', of: ({ feedback }) => feedbackText(feedback) },
   {
     name: 'legs',

@@ -39,6 +39,7 @@ export interface Letters {
   /**
    * Processes a kept letter once more; it goes when that succeeds.
    *
+   * @param id - The letter's, or how its writer's name for it begins: eight characters at least.
    * @returns The letter as it is still kept, with today's reason; `undefined` when it was processed.
    * @throws {@link NodeError} `not-found`.
    */
@@ -57,9 +58,13 @@ export function createLetters({ outbox, inbox, orders }: LettersComponents): Let
   const kept = (): KeptLetterView[] =>
     inbox.deadLetters().map(({ from, ...letter }) => ({ ...letter, from: from as Did }))
 
-  const find = (id: string): KeptLetterView => {
-    const found = kept().find((letter) => letter.id === id)
-    if (found === undefined) throw new NodeError('not-found', `no letter ${id.slice(0, 200)} is kept here`)
+  const find = (name: string): KeptLetterView => {
+    const [found, other] = kept().filter(({ id }) => id === name || startsMessage(id, name))
+    if (found === undefined || other !== undefined)
+      throw new NodeError(
+        'not-found',
+        `${found ? 'several letters begin' : 'no kept letter begins'} with ${name.slice(0, 200)}`
+      )
     return found
   }
 
@@ -75,14 +80,18 @@ export function createLetters({ outbox, inbox, orders }: LettersComponents): Let
         ...(error === undefined ? {} : { error })
       })),
     kept: async () => kept(),
-    async replay(id) {
-      const { from } = find(id)
+    async replay(name) {
+      const { id, from } = find(name)
       const processed = await inbox.replay(id, ({ bytes }) => orders.receive(openLetter(bytes), { from, inboxId: id }))
       return processed ? undefined : find(id)
     },
-    async discard(id) {
-      find(id)
-      await inbox.discard(id)
+    async discard(name) {
+      await inbox.discard(find(name).id)
     }
   }
+}
+
+/** A kept letter's id is its writer and, after a slash, the writer's name for it. */
+function startsMessage(id: string, start: string): boolean {
+  return start.length >= 8 && id.slice(id.indexOf('/') + 1).startsWith(start)
 }

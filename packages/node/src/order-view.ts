@@ -3,7 +3,7 @@ import type { HeldOrder } from './order-book.ts'
 import { codeFromSecret } from './pickup-code.ts'
 
 /** What a person sees of an order, from their side of it. */
-export function orderView(held: HeldOrder, known: Pick<OrderView, 'undelivered' | 'feedback'>): OrderView {
+export function orderView(held: HeldOrder, known: Pick<OrderView, 'undelivered' | 'letters' | 'feedback'>): OrderView {
   const { state, role, counterparty, listing, updatedAtMs } = held
   const { terms, waitingFor } = state
   return {

@@ -1,4 +1,5 @@
 import type { Did, WireMoney } from '@souk/records'
+import type { LetterState } from './letters.ts'
 import type { SettlementView } from './listing.ts'
 
 /** An order as plain data, from the side of the person who looks at it. */
@@ -49,6 +50,8 @@ export interface OrderView {
   readonly tracking?: { readonly carrier?: string | undefined; readonly code?: string | undefined } | undefined
   /** Messages about this order that the other side has not acknowledged yet. */
   readonly undelivered: number
+  /** Where the least advanced of this side's letters about the order is. */
+  readonly letters: LetterState
   readonly feedback: { readonly given?: string | undefined; readonly received?: string | undefined }
   readonly updatedAtMs: number
 }

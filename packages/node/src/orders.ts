@@ -9,7 +9,7 @@ import {
   type Signer,
   type SoukRecord
 } from '@souk/records'
-import type { Outbox, RecordStore, Storage, Sublevel } from '@souk/storage'
+import type { Outbox, OutboxHeader, RecordStore, Storage, Sublevel } from '@souk/storage'
 import {
   type AnyEvent,
   checkTerms,
@@ -33,6 +33,7 @@ import {
 import type { Chains } from './chains.ts'
 import { NodeError } from './errors.ts'
 import type { ListingDesk } from './listings.ts'
+import type { LetterState } from './letters.ts'
 import { type Letter, openLetter } from './mail.ts'
 import type { BuyRequest, OrderAction, Orders, OrderView } from './order.ts'
 import { createOrderBook, type HeldOrder, type OrderNote } from './order-book.ts'
@@ -120,11 +121,11 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
   }
 
   const view = async (order: HeldOrder): Promise<OrderView> => {
-    const undelivered = components.outbox.list({ order: order.state.order }).length
+    const waiting = components.outbox.list({ order: order.state.order })
     const given = await feedbackIn(signer.publicKey, order)
     const received = await feedbackIn(keyFromDid(order.counterparty), order)
     const feedback = { ...(given === undefined ? {} : { given }), ...(received === undefined ? {} : { received }) }
-    return orderView(order, { undelivered, feedback })
+    return orderView(order, { undelivered: waiting.length, letters: stateOf(waiting), feedback })
   }
 
   const feedbackIn = async (author: Uint8Array, { state }: HeldOrder): Promise<string | undefined> =>
@@ -416,6 +417,12 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
       await steps[Symbol.asyncDispose]()
     }
   }
+}
+
+/** Of letters under way, where the least advanced one is. */
+function stateOf(waiting: readonly Pick<OutboxHeader, 'state'>[]): LetterState {
+  if (waiting.length === 0) return 'delivered'
+  return waiting.some(({ state }) => state === 'sending') ? 'sending' : 'at-relay'
 }
 
 /** What an acceptance takes out of the stock. */

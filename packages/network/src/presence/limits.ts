@@ -12,7 +12,7 @@ export const presenceLifeMs: number = kindLimits.presence.lifeMsMax
 /** A value is put again daily: peers near its key come and go, and half its life is left when one put fails. */
 export const renewEveryMs = day
 
-/** After a put that no replica has taken; doubles up to {@link lookEveryMs}. The DHT knows nobody for a second or two. */
+/** After a put that no replica has taken; four times as long each time up to {@link lookEveryMs}. */
 export const retryFirstMs = 1_000
 
 /** How often it is looked whether a put is due: a clock that slept is caught up with. */

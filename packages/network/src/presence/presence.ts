@@ -62,7 +62,7 @@ export function createPresence(components: PresenceComponents, init: PresenceIni
   const found = new Map<Did, { content: ContentOf<'presence'> | undefined; untilMs: number }>()
   const stopping = new AbortController()
   let timer: NodeJS.Timeout | undefined
-  let waitMs = retryFirstMs / 2
+  let waitMs = retryFirstMs
   let said: { readonly text: string; readonly atMs: number } | undefined
 
   async function get(identity: Uint8Array, options: AbortOptions): Promise<PresenceRecord | undefined> {
@@ -138,7 +138,7 @@ export function createPresence(components: PresenceComponents, init: PresenceIni
     // A query waits for its first peer until its time is over; there is no hurry to tell nobody.
     const replicas = libp2p.getPeers().length === 0 ? 0 : await publish(here, options)
     if (replicas > 0) said = { text, atMs }
-    waitMs = replicas > 0 ? lookEveryMs : Math.min(lookEveryMs, waitMs * 2)
+    waitMs = replicas > 0 ? lookEveryMs : Math.min(lookEveryMs, waitMs * 4)
     return replicas
   }
 
