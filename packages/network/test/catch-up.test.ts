@@ -38,6 +38,25 @@ describe('catch-up', () => {
     expect(again).toMatchObject({ fetched: 0, equal: true })
   })
 
+  it('stops fetching where hardly anything has the work that is asked, at nobody’s cost', async () => {
+    const author = newSigner()
+    const spam = Array.from({ length: 8000 }, (_, number) => sealListing(author, { number, workBits: 0 }))
+    const [store, honest] = [new TestStore(), new TestStore()]
+    await store.put(spam)
+    const good = sealListing(newSigner())
+    await honest.put([good])
+    await using spammer = await startNode({ store })
+    await using seller = await startNode({ store: honest })
+    await using victim = await startNode()
+    const [report] = await Promise.all([nextEvent(victim.network, 'caught-up'), join(victim, spammer)])
+    expect(report.fetched).toBeGreaterThan(1000)
+    expect(report.fetched).toBeLessThan(6000)
+    expect(report.stored).toBe(0)
+    expect(victim.network.guard.report()).toEqual([])
+    await Promise.all([victim.store.until(() => victim.store.has(good)), join(victim, seller)])
+    expect(victim.store.records.size).toBe(1)
+  })
+
   it('takes what comes after all that it has without a list of ids', async () => {
     const nowMs = Date.now() - 1000
     const author = newSigner()

@@ -29,8 +29,10 @@ import {
   requestsAhead,
   sessionMsMax,
   tailsAhead,
+  unworkedMin,
   wantedPerRequestMax,
   withheldMin,
+  workedShareMin,
   writesAhead
 } from './limits.ts'
 import { createLink, endStream, type Link } from './link.ts'
@@ -110,6 +112,7 @@ class ClientSession {
   #asked = 0
   #fetched = 0
   #stored = 0
+  #unworked = 0
   #bytes = 0
   #questions = 0
   #equal = true
@@ -237,6 +240,7 @@ class ClientSession {
       this.#count(answer.consumed)
       if (left > 0) asking = this.#askSoon({ kind: 'tail', partition, ...stretch, skip })
       await this.#take(answer.records, { refusedFrom: name })
+      if (this.#isHardlyWorked()) return true
       got += answer.records.length
       if (skip >= withheldMin && got === 0) throw withheld(skip)
     }
@@ -297,6 +301,7 @@ class ClientSession {
       }
       await this.#take(records, { asked: first.digests })
       if (consumed < first.digests.length) requests.unshift(first.digests.slice(consumed))
+      if (this.#isHardlyWorked()) requests.length = 0
     }
     if (this.#fetched === before && wanted.length >= withheldMin) {
       throw withheld(wanted.length)
@@ -310,6 +315,11 @@ class ClientSession {
     const write = this.#accept(records, how)
     write.catch(() => {})
     this.#writing.push(write)
+  }
+
+  /** The peer has little but what too little work was done for; the rest may wait for an hour in which less is asked. */
+  #isHardlyWorked(): boolean {
+    return this.#unworked >= unworkedMin && this.#unworked > (1 - workedShareMin) * this.#fetched
   }
 
   /** Everything taken so far is in the store. */
@@ -326,6 +336,7 @@ class ClientSession {
     const refused = results.find(({ verdict }) => verdict === 'reject')
     if (refused !== undefined) throw new SyncError('refused-record', `the peer sent a record with ${refused.code}`)
     this.#stored += results.filter(({ verdict }) => verdict === 'accept').length
+    this.#unworked += results.filter(({ code }) => code === 'too-little-work').length
     if (refusedFrom !== undefined && results.some(({ verdict }) => verdict !== 'accept')) this.#refused.add(refusedFrom)
   }
 

@@ -91,6 +91,13 @@ export const sessionMsMax = 3 * 60_000
 /** A peer that lists at least so many records and serves none of them lists what it does not have. */
 export const withheldMin = 16
 
+/**
+ * After so many records with too little work a session fetches on only where one in ten had enough: honest publishers work
+ * more than an idle node asks, so few but a spammer's lack it, and a megabyte a session is enough to find out.
+ */
+export const unworkedMin = 1000
+export const workedShareMin = 0.1
+
 /** Every so often three peers are asked, whatever happened in between. */
 export const roundEveryMs = 3_600_000
 export const peersPerRound = 3
