@@ -66,10 +66,80 @@ export interface Outbox {
   reschedule(id: string, retry: Retry): Promise<void>
   /**
    * Makes messages due at once and forgets how often they were tried in vain: something has changed. Unknown ids are
-   * ignored. Not on the platter when it returns: after a crash everything is tried soon enough.
+   * ignored.
    */
   hurry(ids: readonly string[]): Promise<void>
   /** The recipient has it: forgets it. Unknown ids are ignored. */
+  delivered(ids: readonly string[]): Promise<void>
+  /** All, oldest first. */
+  list(query?: { order?: string; to?: string }): OutboxHeader[]
+  /** Called when messages were added. */
+  onAdded(listener: (headers: readonly OutboxHeader[]) => void): Unsubscribe
+}
+
+/** What orders need of the outbox besides: changes to be written in their own batch. */
+export interface OutboxDraft {
+  adding(messages: readonly OutboxMessage[]): Pending
+  removing(ids: readonly string[]): Pending
+}
+
+export async function openOutbox(tables: Tables, disk: Disk, now: () => number): Promise<Outbox & OutboxDraft> {
+  return new ShelvedOutbox(await Shelf.open<OutboxHeader>(tables.outbox), disk, now)
+}
+
+class ShelvedOutbox implements Outbox, OutboxDraft {
+  readonly #shelf: Shelf<OutboxHeader>
+  readonly #disk: Disk
+  readonly #now: () => number
+  /** A retry that is written beside the end of its message would bring the message back without its bytes. */
+  readonly #lane = createLane()
+  readonly #events = new Emitter<{ added: readonly OutboxHeader[] }>()
+
+  constructor(shelf: Shelf<OutboxHeader>, disk: Disk, now: () => number) {
+    this.#shelf = shelf
+    this.#disk = disk
+    this.#now = now
+  }
+
+  async add(messages: readonly OutboxMessage[], extraOps: readonly StorageOp[] = []): Promise<void> {
+    const pending = this.adding(messages)
+    await this.#write({ ...pending, ops: [...pending.ops, ...extraOps] })
+  }
+
+  async due(nowMs: number, { limit = 100 }: { limit?: number } = {}): Promise<OutboxEntry[]> {
+    const headers = this.#sendable()
+      .filter(({ dueAtMs }) => dueAtMs <= nowMs)
+      .slice(0, limit)
+    const bytes = await Promise.all(headers.map(({ id }) => this.#shelf.bytes(id)))
+    // What was delivered while its bytes were read is due no more.
+    return headers.flatMap((header, index) => {
+      const found = bytes[index]
+      return found === undefined ? [] : [{ ...header, bytes: found }]
+    })
+  }
+
+  nextDueAtMs(): number | undefined {
+    const times = this.#sendable().map(({ dueAtMs }) => dueAtMs)
+    return times.length === 0 ? undefined : Math.min(...times)
+  }
+
+  reschedule(id: string, retry: Retry): Promise<void> {
+    return this.#lane.run(() => this.#reschedule(id, retry))
+  }
+
+  hurry(ids: readonly string[]): Promise<void> {
+    return this.#lane.run(async () => {
+      const headers = ids.flatMap((id) => this.#shelf.header(id) ?? [])
+      const changes = headers.map((header) => this.#shelf.change({ ...header, attempts: 0, dueAtMs: this.#now() }))
+      await this.#write({
+        ops: changes.flatMap(({ ops }) => ops),
+        written: () => {
+          for (const { written } of changes) written()
+        }
+      })
+    })
+  }
+
   delivered(ids: readonly string[]): Promise<void>
   /** All, oldest first. */
   list(query?: { order?: string; to?: string }): OutboxHeader[]
