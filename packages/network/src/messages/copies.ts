@@ -3,7 +3,8 @@
  * installation has acknowledged. The same envelope is offered each time, so that a relay recognises it and a stranger's
  * work is done once.
  *
- * Keys: `l/<did>/<message id, hex>/<device>` a {@link Copy}; `p/<proof>` the key of the copy that it acknowledges.
+ * Keys: `l/<did>/<message id, hex>/<device>` a {@link Copy}; `p/<proof>` the key of the copy that it acknowledges;
+ * `f/<device>/<key>` one that follows by itself.
  */
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { decodeCanonical, type Did, encodeCanonical, sameBytes } from '@souk/records'
@@ -39,8 +40,8 @@ export interface Copies {
   findByProof(proof: Uint8Array): Promise<Copy | undefined>
   /** The letter counts as delivered: what other installations have not acknowledged becomes {@link Copy.isLeft}. */
   leaveRest(name: LetterName): Promise<void>
-  /** Copies of letters that count as delivered, oldest first. */
-  left(): Promise<Copy[]>
+  /** Copies of letters that count as delivered, oldest first: all, or those for one installation. */
+  left(device?: string): Promise<Copy[]>
 }
 
 export function createCopies(components: { store: KeyValueStore }): Copies {
@@ -64,14 +65,15 @@ export function createCopies(components: { store: KeyValueStore }): Copies {
     const key = keyOf(copy)
     await store.batch([
       { type: 'put', key, value: encodeCopy({ ...copy, proofs }) },
-      ...proofs.map((proof): KeyValueOperation => ({ type: 'put', key: proofKey(proof), value: utf8ToBytes(key) }))
+      ...proofs.map((proof): KeyValueOperation => ({ type: 'put', key: proofKey(proof), value: utf8ToBytes(key) })),
+      ...(copy.isLeft ? [{ type: 'put', key: leftKey(copy), value: utf8ToBytes(key) } as const] : [])
     ])
   }
 
   const remove = async (name: LetterName & Pick<Copy, 'device'>): Promise<void> => {
     const copy = await read(keyOf(name))
     if (copy === undefined) return
-    const keys = [keyOf(copy), ...copy.proofs.map(proofKey)]
+    const keys = [keyOf(copy), leftKey(copy), ...copy.proofs.map(proofKey)]
     await store.batch(keys.map((key) => ({ type: 'del', key })))
   }
 
@@ -87,7 +89,14 @@ export function createCopies(components: { store: KeyValueStore }): Copies {
       inOrder(async () => {
         for (const copy of await all(letterPrefix(name))) await save({ ...copy, isLeft: true })
       }),
-    left: async () => (await all('l/')).filter(({ isLeft }) => isLeft).toSorted((a, b) => a.sealedAtMs - b.sealedAtMs)
+    async left(device) {
+      const found: Copy[] = []
+      for await (const [, key] of store.iterator(prefixRange(device === undefined ? 'f/' : `f/${device}/`))) {
+        const copy = await read(new TextDecoder().decode(key))
+        if (copy !== undefined) found.push(copy)
+      }
+      return found.toSorted((a, b) => a.sealedAtMs - b.sealedAtMs)
+    }
   }
 }
 
@@ -97,6 +106,10 @@ function letterPrefix({ to, messageId }: LetterName): string {
 
 function keyOf(copy: LetterName & Pick<Copy, 'device'>): string {
   return letterPrefix(copy) + copy.device
+}
+
+function leftKey(copy: LetterName & Pick<Copy, 'device'>): string {
+  return `f/${copy.device}/${keyOf(copy)}`
 }
 
 function proofKey(proof: Uint8Array): string {

@@ -18,8 +18,16 @@ export interface Courier {
    * @throws {@link ProtocolError} of the last attempt; {@link AbortSignal.reason} when `options.signal` ends it.
    */
   carry(letter: CarriedLetter, to: Destination, options: AbortOptions): Promise<Delivery>
-  /** Sends what nobody waits for: one attempt, of which nothing is kept. */
-  sendOnce(message: OutgoingMessage, to: Destination, options: AbortOptions): Promise<void>
+  /**
+   * Sends what nobody waits for: one attempt, of which nothing is kept.
+   *
+   * @param options.introduce - Asked before work is done for it.
+   */
+  sendOnce(message: OutgoingMessage, to: Destination, options: SendOptions): Promise<void>
+}
+
+interface SendOptions extends AbortOptions {
+  readonly introduce?: () => boolean
 }
 
 export interface CarriedLetter extends LetterName {
@@ -64,7 +72,7 @@ export function createCourier(
   async function sendDirectly(
     prepared: PreparedMessage,
     { to, device }: { to: Did; device: Device },
-    options: AbortOptions
+    options: SendOptions
   ): Promise<void> {
     try {
       await deliverWithin(prepared, device.targets, options)
@@ -80,12 +88,12 @@ export function createCourier(
   async function deliverWithin(
     prepared: PreparedMessage,
     targets: readonly DialTarget[],
-    options: AbortOptions
+    options: SendOptions
   ): Promise<void> {
     const timeout = AbortSignal.timeout(directTimeoutMs)
     const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
     try {
-      await messages.deliver(prepared, targets, { signal })
+      await messages.deliver(prepared, targets, { ...options, signal })
     } catch (cause) {
       options.signal?.throwIfAborted()
       if (timeout.aborted) throw new ProtocolError('timed-out', `no answer within ${directTimeoutMs} ms`, { cause })
@@ -96,19 +104,20 @@ export function createCourier(
   async function leaveAtRelays(
     prepared: PreparedMessage,
     servers: readonly MailboxServer[],
-    options: AbortOptions
+    options: SendOptions
   ): Promise<boolean> {
     const results = await Promise.allSettled(servers.map((server) => leaveAt(server, prepared, options)))
     return results.some(({ status }) => status === 'fulfilled')
   }
 
   /** A relay that has not heard yet that the recipient knows us takes us for strangers. */
-  async function leaveAt(server: MailboxServer, prepared: PreparedMessage, options: AbortOptions): Promise<void> {
+  async function leaveAt(server: MailboxServer, prepared: PreparedMessage, options: SendOptions): Promise<void> {
+    const { introduce = () => true, ...abort } = options
     try {
-      await client.put(server, prepared.envelope, options)
+      await client.put(server, prepared.envelope, abort)
     } catch (error) {
-      if (!(error instanceof ProtocolError) || error.code !== 'work-missing') throw error
-      await client.put(server, messages.introduce(prepared).envelope, options)
+      if (!(error instanceof ProtocolError) || error.code !== 'work-missing' || !introduce()) throw error
+      await client.put(server, messages.introduce(prepared).envelope, abort)
     }
   }
 

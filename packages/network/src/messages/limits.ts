@@ -136,6 +136,12 @@ export const proofsPerCopyMax = 8
 /** One try to reach an installation directly. A relay is next, and must have its share of the whole attempt. */
 export const directTimeoutMs: number = 10 * second
 
+/**
+ * Strangers whose letters are acknowledged with work, a minute: who writes first does not know the key of the
+ * conversation yet. Their letter has cost them as much; more of them wait until they offer theirs again.
+ */
+export const introductionsPerMinuteMax = 10
+
 /** One attempt of its own to bring something: directly, where the DHT says, and to the relays. */
 export const attemptMs: number = 40 * second
 

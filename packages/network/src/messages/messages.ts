@@ -99,16 +99,17 @@ export interface MessagesInit {
 
 export interface Messages extends AsyncDisposable {
   /**
-   * Delivers to the first of `peers` that acknowledges. Who has forgotten us is introduced to us again, with work.
+   * Delivers to the first of `peers` that acknowledges. Who does not know us (any more) is introduced to us, with work.
    *
    * @param peers - In the order in which they are tried; relayed addresses too.
+   * @param options.introduce - Asked before work is done for it; false leaves it at `work-missing`.
    * @throws {@link ProtocolError} of the last attempt: `unreachable`, `timed-out`, `not-processed`, `unknown-prekey`
    * (the newer profile has gone to `onProfile`), `bad-proof` …
    */
   deliver(
     message: PreparedMessage,
     peers: readonly (PeerId | Multiaddr | Multiaddr[])[],
-    options?: AbortOptions
+    options?: AbortOptions & { readonly introduce?: () => boolean }
   ): Promise<void>
   /** Seals without sending. */
   prepare(message: OutgoingMessage): Promise<PreparedMessage>
@@ -253,12 +254,12 @@ export async function createMessages(components: MessagesComponents, init: Messa
   return {
     prepare,
     introduce,
-    async deliver(message, peers, options = {}) {
+    async deliver(message, peers, { introduce: mayIntroduce = () => true, ...options } = {}) {
       try {
         await sendAny(peers, message, options)
       } catch (error) {
         // They have forgotten us, or have restored from a phrase alone: introduce ourselves again.
-        if (!(error instanceof ProtocolError) || error.code !== 'work-missing') throw error
+        if (!(error instanceof ProtocolError) || error.code !== 'work-missing' || !mayIntroduce()) throw error
         await sendAny(peers, introduce(message), options)
       }
     },

@@ -8,6 +8,7 @@
 import type { AbortOptions, Libp2p } from '@libp2p/interface'
 import { type Did, didFromKey, type Signer } from '@souk/records'
 import type { ExchangeHost, Guard } from '../exchange.ts'
+import { TokenBucket } from '../guard/bucket.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import type { KeyValueStore } from '../store.ts'
 import { type Collector, createCollector } from './collector.ts'
@@ -15,7 +16,7 @@ import { createContacts } from './contacts.ts'
 import { type Copy, createCopies, type LetterName } from './copies.ts'
 import { type CourierInit, createCourier, type Delivery } from './courier.ts'
 import { devicesOf, type Reachable, serversOf } from './devices.ts'
-import { acksMax, attemptMs, copyLifeMs, tendEveryMs } from './limits.ts'
+import { acksMax, attemptMs, copyLifeMs, introductionsPerMinuteMax, tendEveryMs } from './limits.ts'
 import { createMailboxClient } from './mailbox-client.ts'
 import { createMessages, messageProtocol, type MessagesInit } from './messages.ts'
 import { createPrekeys } from './prekeys.ts'
@@ -86,6 +87,11 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
     { ...init, onAcks: takeAcks, onContact: () => collector?.admit() }
   )
   const courier = createCourier({ messages, client, copies }, init)
+  const introductions = new TokenBucket(
+    { perSecond: introductionsPerMinuteMax / 60, burst: introductionsPerMinuteMax },
+    now()
+  )
+  const introduce = (): boolean => introductions.take(1, now())
   const stopping = new AbortController()
   const attempt = (): AbortOptions => ({ signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(attemptMs)]) })
   const quietly = (work: Promise<unknown>): void =>
@@ -142,8 +148,7 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
 
   /** Copies for installations that slept when another of theirs acknowledged. */
   async function followUp(device?: string): Promise<void> {
-    const left = (await copies.left()).filter((copy) => device === undefined || copy.device === device)
-    for (const copy of left) {
+    for (const copy of await copies.left(device)) {
       if (stopping.signal.aborted) return
       await followOne(copy).catch((error: unknown) => error instanceof ProtocolError || init.onError(error))
     }
@@ -168,7 +173,9 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
     const destinations = await destinationsOf(to)
     const message = { to, messageId: 'ack', payload: new Uint8Array(), acks }
     await Promise.all(
-      destinations.map((each) => courier.sendOnce({ ...message, prekey: each.device.prekey }, each, attempt()))
+      destinations.map((each) =>
+        courier.sendOnce({ ...message, prekey: each.device.prekey }, each, { ...attempt(), introduce })
+      )
     )
   }
 

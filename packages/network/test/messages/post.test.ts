@@ -5,6 +5,7 @@ import { createContacts } from '../../src/messages/contacts.ts'
 import { type Copy, createCopies } from '../../src/messages/copies.ts'
 import type { Reachable } from '../../src/messages/devices.ts'
 import { openExhibit } from '../../src/messages/exhibit.ts'
+import { introductionsPerMinuteMax } from '../../src/messages/limits.ts'
 import { correspondent } from './correspondent.ts'
 import { createTown, type Home, type HomeInit, openHome, openRelay, type Town } from './household.ts'
 
@@ -147,6 +148,23 @@ describe('a letter left at a relay', () => {
     expect(ana.delivered).toEqual([])
     expect(await copiesOf(ana, bo)).toHaveLength(1)
   })
+})
+
+test('of strangers in numbers, ten a minute are acknowledged with work, the others when they offer theirs again', async () => {
+  const town = createTown()
+  const relay = await relayIn(town)
+  const bo = await home(town, { relays: [relay.peer] })
+  const strangers = await Promise.all(Array.from({ length: introductionsPerMinuteMax + 2 }, () => home(town)))
+  await bo[Symbol.asyncDispose]()
+  const written = await Promise.all(strangers.map((one) => one.write(bo.who, 'm')))
+  expect(new Set(written)).toEqual(new Set(['at-relay']))
+  const again = await home(town, { ...bo.install, relays: [relay.peer] })
+  const told = () => strangers.filter(({ delivered }) => delivered.length > 0)
+  await expect.poll(() => told().length, { timeout: 20_000 }).toBe(introductionsPerMinuteMax)
+  expect(again.received).toHaveLength(strangers.length)
+  town.now += 60_000
+  const waiting = strangers.filter(({ delivered }) => delivered.length === 0)
+  expect(await Promise.all(waiting.map((one) => one.write(bo.who, 'm')))).toEqual(['delivered', 'delivered'])
 })
 
 describe('two installations of one identity', () => {
