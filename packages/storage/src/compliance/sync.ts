@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createItemVector } from '@souk/negentropy'
 import { type AnyRecord, kindLimits, recordDigest } from '@souk/records'
+import { putOffMs } from '../limits.ts'
 import type { Partition } from '../partition.ts'
 import { type OpenedStore, type StoreFactory, type TestRunner, withStore } from './runner.ts'
 import { author, dayMs, feedback, hash, listing, nowMs, tombstone } from './samples.ts'
@@ -61,6 +62,21 @@ export function syncTests({ describe, test }: TestRunner, factory: StoreFactory)
         assert.deepEqual(await store.sync.wanted(asked), [unknown])
         clock.nowMs = nowMs + dayMs
         assert.deepEqual(await store.sync.wanted(asked), [refused, unknown])
+      }))
+
+    test('what was put off is wanted again after minutes, not hours', () =>
+      withStore(factory, async ({ store, clock }) => {
+        const [record, other] = [listing(ana), listing(bo)]
+        const asked = [record, other].map(({ id }) => recordDigest(id))
+        store.records.putOff([record.id])
+        assert.deepEqual(await store.sync.wanted(asked), asked.slice(1))
+        assert.deepEqual(await store.records.put(record), ['stored'])
+        clock.nowMs += putOffMs
+        assert.deepEqual(await store.sync.wanted(asked), asked.slice(1))
+        store.records.putOff([other.id])
+        assert.deepEqual(await store.sync.wanted(asked), [])
+        clock.nowMs += putOffMs
+        assert.deepEqual(await store.sync.wanted(asked), asked.slice(1))
       }))
 
     test('a peer with a cursor gets what came after it, of its channels', () =>
