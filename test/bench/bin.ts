@@ -2,6 +2,7 @@
  * `npm run bench`: every figure beside its baseline from the same run. `--json` prints one JSON object as the last
  * line; words narrow it to the parts that they name: `npm run bench -- records storage`.
  */
+import { benchAbuse } from './abuse.ts'
 import { benchDaemon } from './daemon.ts'
 import { benchGossip } from './gossip.ts'
 import type { Report } from './measure.ts'
@@ -16,7 +17,8 @@ const parts: Record<string, () => Report | Promise<Report>> = {
   network: benchNetwork,
   gossip: benchGossip,
   relay: benchRelay,
-  daemon: benchDaemon
+  daemon: benchDaemon,
+  abuse: benchAbuse
 }
 
 const given = process.argv.slice(2)

@@ -41,7 +41,13 @@ interface Siege {
   readonly stream: 'kept' | 'once'
 }
 
-/** Each identity asks as fast as it is answered, until the victim ends it or the time is over. */
+/** What catch-up answers when it will not go on; no answer of another protocol begins with it. */
+const refusal = 0xff
+
+/**
+ * Each identity asks as fast as it is answered, until the victim ends it or the time is over. What counts as sent is
+ * what was answered.
+ */
 function siege(make: () => Siege | Promise<Siege>): Attack {
   return async (context) => {
     const ready = await make()
@@ -70,8 +76,8 @@ async function besiege(
         let answer: Uint8Array | undefined
         for (;;) {
           await frames.write(ask(answer), { signal })
-          onSent(1)
           answer = (await frames.read({ signal })).slice()
+          if (answer[0] !== refusal) onSent(1)
           if (kind === 'once') break
         }
       } finally {

@@ -76,7 +76,7 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   // One unit a request and one a record served: a joining node fetches 10,000 listings at once, then little.
   '/souk/sync/1': { perSecond: 2000, burst: 100_000 },
   // Milliseconds of this node's time for comparing sets: an honest session takes 5 to 50, a bomb 20 a message.
-  'sync-work': { perSecond: 20, burst: 500 },
+  'sync-work': { perSecond: 20, burst: 250 },
   // Refusals that a peer may run into: an honest one waits five seconds after each.
   'sync-refusal': { perSecond: 0.5, burst: 10 },
   // Look-ups of a small network all pass by each of its peers; one answer takes 0.3 ms.

@@ -1,0 +1,63 @@
+import { type AttackInit, createRelayArena, type Figures } from '../floods/arena.ts'
+import { serviceAttacks } from '../floods/services.ts'
+import { stockRelay } from '../floods/stock.ts'
+import { compare, type Report } from './measure.ts'
+
+const honestP99MsMax = 20
+const rssMiBMax = 64
+
+/** Those that one peer's budget ends soon: what fifty of them do is the question. */
+const byFifty = [
+  'negentropy bombs',
+  'partitions without end',
+  'letters to one',
+  'praise of many subjects',
+  'bad DHT puts'
+]
+const fifty: AttackInit = { identities: 50, addresses: 50, limitMs: 5000 }
+
+/** What a relay's own services are asked without end, or for nothing, and what that does to it and to the honest. */
+export async function benchAbuse(): Promise<Report> {
+  const report: Report = {}
+  process.stderr.write(`${columns.map(([name, width]) => name.padStart(width)).join(' ')}\n`)
+  const runs = [
+    ...Object.keys(serviceAttacks).map((name) => [name, { limitMs: 3000 }] as const),
+    ...byFifty.map((name) => [name, fifty] as const)
+  ]
+  await using arena = await createRelayArena({ fill: stockRelay })
+  for (const [name, init] of runs) {
+    const figures = await arena.attack(name, { dialsMin: 20, quietMs: 2000, ...init })
+    process.stderr.write(`${columns.map(([, width, cell]) => cell(figures).padStart(width)).join(' ')}\n`)
+    Object.assign(report, measured(figures))
+  }
+  return report
+}
+
+function measured({ attack, identities, honestP99Ms, rssGrowthMiB, victimCpuMs, attackerCpuMs }: Figures): Report {
+  const name = identities === 1 ? attack : `${attack}, ${identities} identities`
+  return {
+    [`${name}: CPU of the victim against that of the attacker`]: compare('ms', {
+      value: Math.max(0, victimCpuMs),
+      baseline: attackerCpuMs
+    }),
+    [`${name}: growth against what it may be`]: compare('MiB', { value: rssGrowthMiB, baseline: rssMiBMax }),
+    ...(honestP99Ms !== undefined && {
+      [`${name}: honest p99 against what it may be`]: compare('ms', { value: honestP99Ms, baseline: honestP99MsMax })
+    })
+  }
+}
+
+const columns: readonly (readonly [name: string, width: number, cell: (figures: Figures) => string])[] = [
+  ['attack', 36, ({ attack }) => attack],
+  ['ids', 4, ({ identities }) => String(identities)],
+  ['answered', 9, ({ sent }) => String(sent)],
+  ['let in', 7, ({ admitted }) => String(admitted)],
+  ['cut', 4, ({ cut }) => String(cut)],
+  ['after ms', 9, ({ cutAfterMs }) => cutAfterMs?.toFixed(0) ?? '-'],
+  ['CPU ms', 7, ({ victimCpuMs }) => victimCpuMs.toFixed(0)],
+  ['against', 8, ({ attackerCpuMs }) => attackerCpuMs.toFixed(0)],
+  ['RSS MiB', 8, ({ rssGrowthMiB }) => rssGrowthMiB.toFixed(1)],
+  ['p50 ms', 7, ({ honestP50Ms }) => honestP50Ms?.toFixed(1) ?? '-'],
+  ['p99 ms', 7, ({ honestP99Ms }) => honestP99Ms?.toFixed(1) ?? '-'],
+  ['dials', 6, ({ honestDialShare }) => `${(honestDialShare * 100).toFixed(0)} %`]
+]
