@@ -22,7 +22,7 @@ export default defineConfig({
           name: 'real',
           include: [
             'packages/{storage,escrow,images,network,node,relay,api,cli,devnet}/test/**/*.test.ts',
-            'test/{system,simulation,faults,floods}/**/*.test.ts'
+            'test/{system,simulation,faults,floods,nat}/**/*.test.ts'
           ],
           sequence: { groupOrder: 1 },
           pool: 'forks',

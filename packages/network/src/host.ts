@@ -1,6 +1,5 @@
 import { autoNATv2 } from '@libp2p/autonat-v2'
 import { circuitRelayServer, type CircuitRelayService, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
-import { dcutr } from '@libp2p/dcutr'
 import { gossipsub, type GossipSub } from '@libp2p/gossipsub'
 import { identify, type Identify, identifyPush } from '@libp2p/identify'
 import type { Libp2p, PrivateKey, ServiceMap } from '@libp2p/interface'
@@ -9,7 +8,6 @@ import { mdns } from '@libp2p/mdns'
 import { memory } from '@libp2p/memory'
 import { noise } from '@libp2p/noise'
 import { ping, type Ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import type { Datastore } from 'interface-datastore'
 import { createLibp2p, type Libp2pInit, type ServiceFactoryMap } from 'libp2p'
@@ -35,6 +33,7 @@ import {
   streamsPerConnectionMax,
   streamWindowBytes
 } from './limits.ts'
+import { createPuncher, type Puncher } from './punch.ts'
 import { quicFor, withoutQuic } from './quic.ts'
 
 /** What a host is for. A relay also carries connections between peers that cannot reach each other. */
@@ -91,14 +90,16 @@ export async function createHost(
 ): Promise<Host> {
   const { datastore, privateKey, guard } = components
   const connections = init.connectionsMax ?? connectionsMax[init.role]
-  const quic = init.transports === undefined || init.transports === 'real' ? await quicFor(init.listen) : []
+  const isReal = init.transports === undefined || init.transports === 'real'
+  const quic = isReal ? await quicFor(init.listen) : []
+  const puncher = await createPuncher()
   const listen = quic.length > 0 ? init.listen : withoutQuic(init.listen)
   const host = await createLibp2p<HostServices>({
     datastore,
     privateKey,
     nodeInfo: { name: 'souk', version: '1', userAgent: 'souk/1' },
     addresses: { listen: [...listen], announce: [...(init.announce ?? [])] },
-    transports: [...transportsOf(init, guard), ...quic],
+    transports: [...transportsOf(init, { guard, puncher }), ...quic],
     connectionEncrypters: [watchEncrypter(noise())],
     streamMuxers: [
       guard.muxer(
@@ -121,8 +122,9 @@ export async function createHost(
     connectionMonitor: { pingInterval: pingIntervalMs, pingTimeout: { minTimeout: pingTimeoutMs } },
     peerStore: peerStoreAges,
     peerDiscovery: init.mdns === true ? [lanDiscovery()] : [],
-    services: servicesOf(init, guard)
+    services: servicesOf(init, { guard, puncher })
   })
+  puncher.attach(host)
   guard.attach(host, {
     connectionsMax: connections,
     reservations: () => host.services.relay?.reservations ?? []
@@ -130,10 +132,16 @@ export async function createHost(
   return host
 }
 
-function transportsOf({ transports }: HostInit, { doorway }: HostGuard): NonNullable<Libp2pInit['transports']> {
+/** What transports and services are made with. */
+interface Parts {
+  readonly guard: HostGuard
+  readonly puncher: Puncher
+}
+
+function transportsOf({ transports }: HostInit, { guard, puncher }: Parts): NonNullable<Libp2pInit['transports']> {
   if (transports === 'memory') return [memory()]
   if (transports !== undefined && transports !== 'real') return transports
-  return [tcp(), patientWebSockets(doorway), circuitRelayTransport()]
+  return [puncher.tcp, patientWebSockets(guard.doorway), circuitRelayTransport()]
 }
 
 /** Quiet where there is no network: multicast errors go to the log, and the next query tries again. */
@@ -141,7 +149,7 @@ function lanDiscovery(): ReturnType<typeof mdns> {
   return mdns({ serviceTag: '_souk._udp.local', interval: 20_000 })
 }
 
-function servicesOf(init: HostInit, guard: HostGuard): ServiceFactoryMap<HostServices> {
+function servicesOf(init: HostInit, { guard, puncher }: Parts): ServiceFactoryMap<HostServices> {
   const base = {
     identify: identify(),
     identifyPush: identifyPush(),
@@ -153,7 +161,7 @@ function servicesOf(init: HostInit, guard: HostGuard): ServiceFactoryMap<HostSer
     )
   }
   if (init.transports !== undefined && init.transports !== 'real') return base
-  const reach = { ...base, autonat: autoNATv2(), dcutr: dcutr() }
+  const reach = { ...base, autonat: autoNATv2(), dcutr: puncher.dcutr }
   return init.role === 'relay' ? { ...reach, relay: relayService(init.relay) } : reach
 }
 

@@ -88,3 +88,6 @@ export const clockLookMs = 5_000
 
 /** How often peers are asked again what time it is; a clock drifts by a second a day. */
 export const clocksAskedEveryMs = 10 * 60_000
+
+/** Peers whose observations of our outer address are compared: two that differ show a router that holes cannot be punched in. */
+export const observersMax = 16
