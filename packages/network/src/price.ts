@@ -16,6 +16,8 @@ export interface PriceInit {
   readonly trusts?: ((author: Uint8Array) => boolean) | undefined
   /** Always empty by default. */
   readonly fullness?: (() => Fullness) | undefined
+  /** Strangers' records a second that gossip may bring before more is asked. Default: 10. */
+  readonly freePerSecond?: number | undefined
   /** Asked on top of everything else, for kinds that need work at all. Default: 0. */
   readonly extraBits?: number | undefined
   /** Never more than this; 0 asks for none. Default: 22. */
@@ -38,13 +40,16 @@ export interface Price {
 }
 
 export function createPrice(init: PriceInit): Price {
-  const { extraBits = 0, bitsMax = workBitsAskedMax } = init
+  const { extraBits = 0, bitsMax = workBitsAskedMax, freePerSecond = strangersPerSecondFree } = init
   const rate = createRate(init.now)
 
   const asksStrangers = (priced: Priced): number => {
     const { shared, receipts } = init.fullness?.() ?? { shared: 0, receipts: 0 }
     if (isBound(priced)) return Math.min(bitsMax, pressed(fullBits(receipts)))
-    return Math.min(bitsMax, workFloor(priced) + extraBits + fullBits(shared) + rateBits(rate.perSecond()))
+    return Math.min(
+      bitsMax,
+      workFloor(priced) + extraBits + fullBits(shared) + rateBits(rate.perSecond() / freePerSecond)
+    )
   }
   const isTrusted = (author: Uint8Array): boolean => init.trusts?.(author) === true
 
@@ -72,8 +77,8 @@ function fullBits(fullness: number): number {
 }
 
 /** One bit for each doubling: who sends twice as many pays twice as much for each. */
-function rateBits(perSecond: number): number {
-  return Math.max(0, Math.floor(Math.log2(perSecond / strangersPerSecondFree)))
+function rateBits(timesFree: number): number {
+  return Math.max(0, Math.floor(Math.log2(timesFree)))
 }
 
 interface Rate {

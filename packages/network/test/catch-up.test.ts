@@ -38,6 +38,21 @@ describe('catch-up', () => {
     expect(again).toMatchObject({ fetched: 0, equal: true })
   })
 
+  it('brings what had too little work once less is asked', async () => {
+    const store = new TestStore()
+    const records = [12, 15].map((workBits, number) => sealListing(newSigner(), { number, workBits }))
+    await store.put(records)
+    const room = { shared: 0.84, receipts: 0 }
+    await using seller = await startNode({ store })
+    await using victim = await startNode({ price: { fullness: () => room } })
+    const [first] = await Promise.all([nextEvent(victim.network, 'caught-up'), join(victim, seller)])
+    expect(first).toMatchObject({ fetched: 2, stored: 1 })
+    room.shared = 0
+    expect(await victim.network.catchUp(seller.network.peerId)).toMatchObject({ fetched: 1, stored: 1 })
+    expect(await victim.network.catchUp(seller.network.peerId)).toMatchObject({ fetched: 0, equal: true })
+    expect(victim.network.guard.report()).toEqual([])
+  })
+
   it('stops fetching where hardly anything has the work that is asked, at nobody’s cost', async () => {
     const author = newSigner()
     const spam = Array.from({ length: 8000 }, (_, number) => sealListing(author, { number, workBits: 0 }))

@@ -1,6 +1,6 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { type RecordId, sameBytes, topicOf } from '@souk/records'
+import { type RecordId, sameBytes, type SoukRecord, topicOf } from '@souk/records'
 import { describe, expect, it } from 'vitest'
 import { createRecordGate, type PutOutcome, type RecordGateInit, type RecordSource } from '../src/gate.ts'
 import { createGuard } from '../src/guard/guard.ts'
@@ -115,24 +115,24 @@ describe('the record gate', () => {
   })
 
   it('asks more while gossip brings more than a market has to say, and not for what catch-up fetched', async () => {
-    const { gate, clock } = setUp()
-    const signer = newSigner()
-    const many = Array.from({ length: 1300 }, (_, number) =>
-      sealListing(signer, { number, nowMs: clock.nowMs, lifeMs: minuteMs, workBits: 12 })
-    )
-    const priced = { kind: 'listing', bytes: many[0]!.bytes.length, lifeMs: minuteMs } as const
-    await gate.acceptMany(
-      many.slice(0, 1290).map(({ bytes }) => bytes),
-      catchUp
-    )
+    const { gate, clock } = setUp({ price: { freePerSecond: 0.1 } })
+    const many = Array.from({ length: 30 }, (_, number) => sealListing(newSigner(), { number, nowMs: clock.nowMs }))
+    const [first] = many as [SoukRecord]
+    const priced = {
+      kind: 'listing',
+      bytes: first.bytes.length,
+      lifeMs: first.expiresAtMs - first.createdAtMs
+    } as const
+    const bytes = many.map((record) => record.bytes)
+    await gate.acceptMany(bytes.slice(0, 15), catchUp)
     expect(gate.asksStrangers(priced)).toBe(12)
-    const { gate: other } = setUp()
-    await other.acceptMany(
-      many.map(({ bytes }) => bytes),
-      gossip
-    )
-    expect(other.asksStrangers(priced)).toBe(13)
-  }, 30_000)
+    await gate.acceptMany(bytes.slice(15), gossip)
+    expect(gate.asksStrangers(priced)).toBe(13)
+    await gate.acceptMany(bytes, gossip)
+    expect(gate.asksStrangers(priced)).toBe(13)
+    clock.nowMs += 5 * minuteMs
+    expect(gate.asksStrangers(priced)).toBe(12)
+  })
 
   it('tells of every judgement', async () => {
     const seen: unknown[] = []

@@ -7,7 +7,8 @@ import {
   replicaLimits,
   requestBudgetDefault,
   requestBudgets,
-  shelfLimits
+  shelfLimits,
+  strangersPerSecondFree
 } from '@souk/network'
 import { type Channel, workBitsAskedMax } from '@souk/records'
 import { storageLimits } from '@souk/storage'
@@ -98,6 +99,7 @@ const configSchema = strict({
     staleMax: whole(storageLimits.staleMax, { min: 0, max: 1e9 })
   }),
   work: part({
+    freePerSecond: whole(strangersPerSecondFree, { max: 1e6 }),
     extraBits: whole(0, { min: 0, max: workBitsAskedMax }),
     bitsMax: whole(workBitsAskedMax, { min: 0, max: workBitsAskedMax })
   }),
