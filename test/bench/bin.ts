@@ -4,6 +4,7 @@
  */
 import { benchAbuse } from './abuse.ts'
 import { benchDaemon } from './daemon.ts'
+import { benchFloods } from './floods.ts'
 import { benchGossip } from './gossip.ts'
 import type { Report } from './measure.ts'
 import { benchNetwork } from './network.ts'
@@ -18,7 +19,8 @@ const parts: Record<string, () => Report | Promise<Report>> = {
   gossip: benchGossip,
   relay: benchRelay,
   daemon: benchDaemon,
-  abuse: benchAbuse
+  abuse: benchAbuse,
+  floods: benchFloods
 }
 
 const given = process.argv.slice(2)

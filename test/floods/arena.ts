@@ -31,6 +31,8 @@ export interface AttackInit {
   readonly spread?: 'near' | 'far'
   /** After which the attack is ended where the victim has not. Default: {@link limitMsDefault}. */
   readonly limitMs?: number
+  /** How long it is looked before the attack what the victim does for the honest. Default: {@link quietMsDefault}. */
+  readonly quietMs?: number
   /** Dials of newcomers that have to have been tried before the figures count. Default: 10. */
   readonly dialsMin?: number
 }
@@ -49,6 +51,8 @@ export interface Figures {
   readonly cut: number
   /** Until the attacker was done: the last one cut, or everything said; undefined where its time was over first. */
   readonly cutAfterMs: number | undefined
+  /** Until the attacker was done, cut off or not. */
+  readonly tookMs: number
   /**
    * The peak of resident memory during the attack over what was resident when it began. What an earlier attack on the
    * same victim left to be used again hides some of it: the bench has a new victim for each.
@@ -69,6 +73,8 @@ export interface Figures {
 
 /** Only where the victim does nothing: on a busy machine the attacker itself may need seconds. */
 const limitMsDefault = 20_000
+/** Enough where CPU is not what is measured. */
+const quietMsDefault = 100
 /** Compiling and the first look around are over by then. */
 const settleMs = 1500
 const lookMs = 50
@@ -142,11 +148,12 @@ async function createArena(init: ArenaInit): Promise<Arena> {
       },
       rssGrowthMiB: async () => ((await rssBytesOf(pid)) - startBytes) / 2 ** 20,
       async attack(name, options = {}) {
-        const { identities = 1, addresses = 1, spread = 'near', limitMs = limitMsDefault, dialsMin = 10 } = options
+        const { identities = 1, addresses = 1, spread = 'near', limitMs = limitMsDefault } = options
+        const { quietMs = quietMsDefault, dialsMin = 10 } = options
         const from = addressesFor({ number: ++attacks, identities, addresses, spread })
         attacker.tell(JSON.stringify({ attack: name, target, from }))
         // Before each attack: what the honest cost changes with what the victim has to remember.
-        const quiet = await lookOn(init, honest, () => attacker.next())
+        const quiet = await lookOn(init, honest, () => Promise.all([attacker.next(), sleep(quietMs)]))
         const steadyBytes = await rssBytesOf(pid)
         let done: AttackerWords | undefined
         const seen = await lookOn(init, honest, async (dials) => {
@@ -165,6 +172,7 @@ async function createArena(init: ArenaInit): Promise<Arena> {
           messagesTakenBeforeCut: seen.judged === undefined ? undefined : seen.judged - seen.deliveries,
           admitted: done.admitted,
           cut: done.cut,
+          tookMs: done.tookMs,
           cutAfterMs: done.cut === done.admitted ? done.tookMs : undefined,
           rssGrowthMiB: (seen.peakBytes - steadyBytes) / 2 ** 20,
           ...seen.honest,
@@ -178,8 +186,7 @@ async function createArena(init: ArenaInit): Promise<Arena> {
   )
 }
 
-interface AttackerWords extends Pick<Figures, 'sent' | 'admitted' | 'cut' | 'preparingCpuMs'> {
-  readonly tookMs: number
+interface AttackerWords extends Pick<Figures, 'sent' | 'admitted' | 'cut' | 'preparingCpuMs' | 'tookMs'> {
   readonly cpuMs: number
 }
 

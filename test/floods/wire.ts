@@ -81,7 +81,7 @@ function rawMetrics(onRaw: HostileInit['onRaw']): Metrics {
     registerSummaryGroup: register,
     traceFunction: <F>(_name: string, fn: F): F => fn,
     createTrace: () => undefined
-  } as unknown as Metrics
+  }
 }
 
 /** One gossipsub RPC with its length before it. */
