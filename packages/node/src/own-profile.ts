@@ -6,7 +6,7 @@ import type { ProfileDesk } from './profiles.ts'
 export interface OwnProfileComponents {
   readonly records: Pick<RecordStore, 'on'>
   readonly profiles: Pick<ProfileDesk, 'contentOf' | 'isOutdated' | 'refresh'>
-  readonly network: Pick<Network, 'keeper'>
+  readonly network: Pick<Network, 'keeper' | 'on'>
   readonly onError: (error: unknown) => void
 }
 
@@ -35,10 +35,15 @@ export async function followOwnProfile(
     await keepRelays()
   }
 
-  const unsubscribe = records.on('stored', (stored) => {
-    const isOwn = stored.some(({ record }) => record.kind === 'profile' && sameBytes(record.author, author))
-    if (isOwn && !init.signal.aborted) look().catch((error: unknown) => init.signal.aborted || onError(error))
-  })
-  init.signal.addEventListener('abort', unsubscribe, { once: true })
+  const lookAgain = (): void => {
+    if (!init.signal.aborted) look().catch((error: unknown) => init.signal.aborted || onError(error))
+  }
+  const subscriptions = [
+    records.on('stored', (stored) => {
+      if (stored.some(({ record }) => record.kind === 'profile' && sameBytes(record.author, author))) lookAgain()
+    }),
+    network.on('caught-up', lookAgain)
+  ]
+  init.signal.addEventListener('abort', () => subscriptions.forEach((unsubscribe) => unsubscribe()), { once: true })
   await look()
 }

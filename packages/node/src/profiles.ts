@@ -32,6 +32,8 @@ export interface ProfilesComponents {
   /** The X25519 public key that letters to this installation are sealed to. */
   readonly prekeys: () => ProfileContent['prekeys']
   readonly reach: () => Reach
+  /** True once what others hold has been fetched: one's own profile of another installation among it. */
+  readonly hasCaughtUp: () => boolean
   readonly now: () => number
 }
 
@@ -39,7 +41,10 @@ export interface ProfilesComponents {
 export interface ProfileDesk extends Profiles {
   /** The signed content of somebody's profile, for reaching them. */
   contentOf(did: Did): Promise<ProfileContent | undefined>
-  /** Publishes again what one's profile says, with today's addresses: nothing that a person said changes. */
+  /**
+   * Publishes again what one's profile says, with today's addresses: nothing that a person said changes. A first profile
+   * that no person has written waits until this node has caught up with somebody.
+   */
   refresh(): Promise<void>
   /** True when the published profile does not say how this node is reached and what it opens, or is about to end. */
   isOutdated(options: { endsBeforeMs: number }): Promise<boolean>
@@ -89,6 +94,8 @@ export function createProfiles(components: ProfilesComponents): ProfileDesk {
     contentOf: async (did) => (await headOf(keyFromDid(did)))?.content ?? undefined,
     async refresh() {
       const head = await headOf(author)
+      // The first profile is nobody's word. What this person said elsewhere may be on its way, and must come out above.
+      if (head?.seq === 0 && !components.hasCaughtUp()) return
       await publishContent(head === undefined ? { name: nymFromKey(author) } : profileView(head))
     },
     async isOutdated({ endsBeforeMs }) {

@@ -1,5 +1,5 @@
 import { createPhrase, identityFromPhrase } from '@souk/records'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { createNode, type NodeInit, type SoukNode } from '../src/index.ts'
 import { lamp, makeDirectory, makeIdentity, openNode, until } from './support.ts'
 
@@ -51,7 +51,7 @@ test('a letter on its way is seen to be, until it is there', async () => {
 
   const order = await buy(buyer, id)
   expect(order.letters).toBe('sending')
-  await until(buyer, async () => (await buyer.letters.outgoing())[0]?.error !== undefined)
+  await vi.waitUntil(async () => (await buyer.letters.outgoing())[0]?.error !== undefined, { timeout: 20_000 })
   const [letter] = await buyer.letters.outgoing()
   expect(letter).toMatchObject({ to: before.did, order: order.id, state: 'sending' })
 

@@ -12,12 +12,14 @@ import type { Messages, OutgoingMessage, PreparedMessage } from './messages.ts'
 export type Delivery = 'delivered' | 'at-relay'
 
 export interface Courier {
+  /** Seals a copy for an installation and writes it down, or takes the one that is under way. */
+  seal(letter: CarriedLetter, device: Device): Promise<Copy>
   /**
-   * Seals a copy, or takes the one that is under way, and sends it.
+   * Sends a copy; one that is delivered is forgotten.
    *
    * @throws {@link ProtocolError} of the last attempt; {@link AbortSignal.reason} when `options.signal` ends it.
    */
-  carry(letter: CarriedLetter, to: Destination, options: AbortOptions): Promise<Delivery>
+  carry(copy: Copy, to: Destination, options: AbortOptions): Promise<Delivery>
   /**
    * Sends what nobody waits for: one attempt, of which nothing is kept.
    *
@@ -56,7 +58,7 @@ export function createCourier(
   const { messages, client, copies } = components
 
   /** One prekey, one envelope: sealed anew only when the profile names another key. */
-  async function sealed(letter: CarriedLetter, { id, prekey }: Device): Promise<Copy> {
+  async function seal(letter: CarriedLetter, { id, prekey }: Device): Promise<Copy> {
     const standing = await copies.get(letter, id)
     if (standing !== undefined && sameBytes(standing.prekey, prekey)) return standing
     const { to, messageId, payload } = letter
@@ -122,11 +124,11 @@ export function createCourier(
   }
 
   return {
-    async carry(letter, { device, servers }, options) {
-      const copy = await sealed(letter, device)
+    seal,
+    async carry(copy, { device, servers }, options) {
       const prepared = { envelope: copy.envelope, proof: copy.proofs.at(-1) as Uint8Array }
       try {
-        await sendDirectly(prepared, { to: letter.to, device }, options)
+        await sendDirectly(prepared, { to: copy.to, device }, options)
         await copies.remove(copy)
         return 'delivered'
       } catch (error) {
@@ -135,7 +137,7 @@ export function createCourier(
         // What is sealed to a key that is gone is of no use at a relay either. The newer profile names another key.
         if (error.code === 'unknown-prekey') throw error
         if (await leaveAtRelays(prepared, servers, options)) return 'at-relay'
-        const moved = serversOf((await init.locate?.(letter.to, options)) ?? {})
+        const moved = serversOf((await init.locate?.(copy.to, options)) ?? {})
         if (await leaveAtRelays(prepared, moved, options)) return 'at-relay'
         throw error
       }

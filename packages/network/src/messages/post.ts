@@ -135,14 +135,16 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
 
   async function deliver(letter: PostedLetter, options: AbortOptions): Promise<Delivery> {
     const destinations = await destinationsOf(letter.to)
-    const results = await Promise.allSettled(destinations.map((each) => courier.carry(letter, each, options)))
-    const outcomes = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    // All are written down before one is sent, so that the first answer knows which others are left.
+    const sealed = await Promise.all(destinations.map(({ device }) => courier.seal(letter, device)))
+    const tries = destinations.map((each, index) => courier.carry(sealed[index] as Copy, each, options))
     // A person's only installation needs no copy of what it wrote to itself.
-    if (destinations.length === 0 || outcomes.includes('delivered')) {
+    if (tries.length === 0 || (await anyDelivered(tries))) {
       await copies.leaveRest(letter)
       return 'delivered'
     }
-    if (outcomes.includes('at-relay')) return 'at-relay'
+    const results = await Promise.allSettled(tries)
+    if (results.some(({ status }) => status === 'fulfilled')) return 'at-relay'
     throw (results[0] as PromiseRejectedResult).reason
   }
 
@@ -158,7 +160,7 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
     const destinations = await destinationsOf(copy.to)
     const destination = destinations.find(({ device }) => device.id === copy.device)
     if (destination === undefined || now() - copy.sealedAtMs >= copyLifeMs) return copies.remove(copy)
-    await courier.carry(copy, destination, attempt())
+    await courier.carry(await courier.seal(copy, destination.device), destination, attempt())
   }
 
   /** Tells writers which of their letters a relay has brought: their outbox waits for it. */
@@ -204,4 +206,15 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
       await messages[Symbol.asyncDispose]()
     }
   }
+}
+
+/** As soon as one says so: an installation that is gone for good holds up no other. */
+async function anyDelivered(tries: readonly Promise<Delivery>[]): Promise<boolean> {
+  const delivered = tries.map(async (each) => {
+    if ((await each) !== 'delivered') throw new ProtocolError('unreachable', 'at relays only')
+  })
+  return Promise.any(delivered).then(
+    () => true,
+    () => false
+  )
 }
