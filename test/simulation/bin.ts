@@ -2,7 +2,7 @@
  * `npm run simulate`: a market of simulated nodes, replayable from its seed. `--json` prints one object as the last
  * line; what goes on is told on stderr; the exit code is 1 when something is missing or wrong.
  */
-import { parseArgs } from 'node:util'
+import { inspect, parseArgs } from 'node:util'
 import { createClock } from './clock.ts'
 import type { LiarKind } from './liars.ts'
 import type { Stack } from './peer.ts'
@@ -57,7 +57,10 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
 // Only now: what is imported lives by the clock that is there when it is.
 const { simulate } = await import('./run.ts')
-const report = await simulate({ clock, random, real, onProgress: say }, options)
+const report = await simulate({ clock, random, real, onProgress: say }, options).catch((error: unknown) => {
+  say(`seed ${options.seed}: ${inspect(error)}`)
+  process.exit(2)
+})
 say(`seed ${options.seed}: ${report.ok ? 'all is well' : report.examples.join('; ')}`)
 if (given.json) process.stdout.write(`${JSON.stringify(report)}\n`)
 else

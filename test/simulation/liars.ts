@@ -3,7 +3,7 @@
  * sends, so that a lie goes as far as the protocol lets it.
  */
 import type { Network, NetworkComponents, Partition, PartitionId } from '@souk/network'
-import { createItemVector, type Item } from '@souk/negentropy'
+import { createItemVector, type Item, type ItemSet } from '@souk/negentropy'
 import {
   type AnyRecord,
   type Channel,
@@ -35,19 +35,36 @@ export function disguise(kind: LiarKind, components: NetworkComponents, random: 
   return { ...components, records: hoard.records, sync: hoard.sync }
 }
 
-/** What a liar does unasked, from time to time. */
-export async function misbehave(kind: LiarKind, { peer, network, records, random }: Scene): Promise<void> {
+/** What a liar does unasked, from time to time. Returns how many others it reached with something that is an offence. */
+export async function misbehave(kind: LiarKind, { peer, network, records, random }: Scene): Promise<number> {
   const { pubsub } = network.libp2p.services
   const carried = records.filter(({ channel }) => peer.channels.includes(channel))
   const { bytes: known, channel = random.pick(peer.channels) } = carried.length === 0 ? {} : random.pick(carried)
-  const send = (bytes: Uint8Array): Promise<unknown> =>
-    pubsub.publish(topicOf('main', channel), bytes).catch(() => undefined)
-  if (kind === 'oversize') await Promise.all([send(random.bytes(300_000)), pushFrame(network, random)])
-  if (kind === 'forged' && known !== undefined) await send(forge(known, random))
-  if (kind === 'stale' && known !== undefined) await send(known)
-  if (kind !== 'flooding') return
-  for (let sent = 0; sent < floodOnce; sent++)
-    await send(known && random.chance(0.5) ? forge(known, random) : junk(random))
+  const send = (bytes: Uint8Array): Promise<number> =>
+    pubsub.publish(topicOf('main', channel), bytes).then(
+      ({ recipients }) => recipients.length,
+      () => 0
+    )
+  switch (kind) {
+    case 'withholding':
+      return 0
+    case 'stale':
+      if (known !== undefined) await send(known)
+      return 0
+    case 'forged':
+      return known === undefined ? 0 : send(forge(known, random))
+    case 'oversize':
+      await pushFrame(network, random)
+      return send(random.bytes(300_000))
+    case 'flooding':
+      return flood(() => send(known && random.chance(0.5) ? flip(known, random) : junk(random)))
+  }
+}
+
+async function flood(sendOne: () => Promise<number>): Promise<number> {
+  let reached = 0
+  for (let sent = 0; sent < floodOnce; sent++) reached = Math.max(reached, await sendOne())
+  return reached
 }
 
 /** What a liar has to work with. */
@@ -82,7 +99,10 @@ function junk(random: Random): Uint8Array {
 
 /** What has one bit of another's record wrong, or puts a next revision into the author's mouth. */
 function forge(bytes: Uint8Array, random: Random): Uint8Array {
-  if (random.chance(0.5)) return imitate(bytes, random)
+  return random.chance(0.5) ? imitate(bytes, random) : flip(bytes, random)
+}
+
+function flip(bytes: Uint8Array, random: Random): Uint8Array {
   const forged = bytes.slice()
   const at = random.below(forged.length)
   forged[at] = (forged[at] ?? 0) ^ (1 << random.below(8))
@@ -117,11 +137,15 @@ class Hoard {
   readonly #random: Random
   readonly #kind: LiarKind
   readonly #seen = new Map<string, Hoarded>()
+  readonly #junk: Uint8Array
+  /** The partitions, and how many records there were when they were summed up. */
+  #summed: { readonly size: number; readonly items: ReadonlyMap<string, ItemSet> } = { size: 0, items: new Map() }
 
   constructor(inner: NetworkComponents, random: Random, kind: LiarKind) {
     this.#inner = inner
     this.#random = random
     this.#kind = kind
+    this.#junk = random.bytes(kind === 'oversize' ? 100_000 : 0)
   }
 
   get records(): NetworkComponents['records'] {
@@ -150,7 +174,7 @@ class Hoard {
       cursor: (peer) => sync.cursor(peer),
       saveCursor: (peer, cursor) => sync.saveCursor(peer, cursor),
       partitions: ({ channels }) => this.#partitions(channels),
-      items: (partition) => Promise.resolve(createItemVector(this.#itemsOf(partition))),
+      items: (partition) => Promise.resolve(this.#items().get(nameOf(partition)) ?? createItemVector([])),
       changesSince: (sequence, { channels }) => {
         const page = [...this.#seen.values()].slice(sequence, sequence + 1000)
         const changes = page.filter(({ channel }) => channels.includes(channel))
@@ -171,7 +195,7 @@ class Hoard {
   #serve(id: RecordId): Uint8Array | undefined {
     const held = this.#seen.get(digestName(recordDigest(id)))
     if (held === undefined || this.#kind === 'withholding') return undefined
-    if (this.#kind === 'oversize') return this.#random.bytes(100_000)
+    if (this.#kind === 'oversize') return this.#junk
     if (this.#kind !== 'forged') return held.bytes
     return this.#random.chance(0.5)
       ? forge(held.bytes, this.#random)
@@ -179,18 +203,28 @@ class Hoard {
   }
 
   #partitions(channels: readonly Channel[]): Partition[] {
-    const found = new Map<string, PartitionId>()
-    for (const { channel, day } of this.#seen.values()) {
-      if (channels.includes(channel)) found.set(`${channel} ${day}`, { market: 'main', channel, day })
-    }
-    return [...found.values()].map((partition) => {
-      const items = createItemVector(this.#itemsOf(partition))
-      return { ...partition, count: items.size, fingerprint: items.fingerprint(0, items.size) }
+    return [...this.#items()].flatMap(([name, items]) => {
+      const [channel, day] = name.split(' ') as [Channel, string]
+      if (!channels.includes(channel)) return []
+      const fingerprint = items.fingerprint(0, items.size)
+      return [{ market: 'main', channel, day: Number(day), count: items.size, fingerprint }]
     })
   }
 
-  #itemsOf({ channel, day }: PartitionId): Item[] {
-    const inside = [...this.#seen.values()].filter((one) => one.channel === channel && one.day === day)
-    return inside.map(({ digest, createdAtMs }) => ({ id: digest, timestampMs: createdAtMs }))
+  /** Of each partition, by its name. */
+  #items(): ReadonlyMap<string, ItemSet> {
+    if (this.#summed.size === this.#seen.size) return this.#summed.items
+    const items = Map.groupBy(this.#seen.values(), nameOf)
+    const sets = Array.from(items, ([name, list]) => [name, createItemVector(list.map(itemOf))] as const)
+    this.#summed = { size: this.#seen.size, items: new Map(sets) }
+    return this.#summed.items
   }
+}
+
+function nameOf({ channel, day }: Pick<PartitionId, 'channel' | 'day'>): string {
+  return `${channel} ${day}`
+}
+
+function itemOf({ digest, createdAtMs }: Hoarded): Item {
+  return { id: digest, timestampMs: createdAtMs }
 }

@@ -65,12 +65,13 @@ const introductionBytes = 70
 export function createLightHost(init: LightHostInit): CreateHost {
   return async ({ privateKey, guard }, { role, connectionsMax }) => {
     const host = new LightHost(init, { privateKey, guard, connectionsMax: connectionsMax ?? placesOf[role] })
-    guard.attach(host as unknown as Host)
+    guard.attach(host as unknown as Host, { connectionsMax: connectionsMax ?? placesOf[role] })
     await host.start()
     return host as unknown as Host
   }
 }
 
+const spare = 10
 const placesOf = { node: 150, relay: 1200 } as const
 
 const silent = Object.assign(() => undefined, {
@@ -163,6 +164,7 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
     this.#unlisten?.()
     await (this.services.pubsub as unknown as { stop(): Promise<void> }).stop()
     for (const connection of this.getConnections()) connection.abort()
+    this.#tell('stop', undefined)
   }
 
   getMultiaddrs(): Multiaddr[] {
@@ -188,6 +190,10 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
     this.#handlers.delete(protocol)
     this.#tellSoon()
     return Promise.resolve()
+  }
+
+  getProtocols(): string[] {
+    return this.protocols
   }
 
   handlerOf(protocol: string): Handler | undefined {
@@ -288,7 +294,8 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
   async #admit(connection: LightConnection, peer: PeerId): Promise<void> {
     const { gater } = this.guard
     const raw = connection as never
-    if (this.#connectionCount >= this.#connectionsMax) throw new Error('no place is left')
+    // The guard makes room for who comes by ending what is worth least; libp2p's own limit is a little above its.
+    if (this.#connectionCount >= this.#connectionsMax + spare) throw new Error('no place is left')
     if (await gater.denyInboundConnection?.(raw)) throw new Error('this address is refused')
     if (await gater.denyInboundEncryptedConnection?.(peer, raw)) throw new Error('this peer is refused')
     if (connection.status !== 'open') throw new Error('the connection broke off')
@@ -369,6 +376,17 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
   }
 }
 
+/** Bytes on a connection, of which there is nothing but their number: handshakes are not simulated. */
+class Weight {
+  readonly byteLength: number
+
+  constructor(byteLength: number) {
+    this.byteLength = byteLength
+  }
+
+  *[Symbol.iterator](): Generator<Uint8Array> {}
+}
+
 interface Introduction {
   readonly protocols: readonly string[]
   readonly address: Multiaddr
@@ -414,8 +432,8 @@ export class LightConnection extends TypedEventEmitter<{ close: Event }> {
     line.onBroken(side, () => this.#close())
   }
 
-  /** Counts what arrives; the guard's meter stands before it. */
-  onData(_data: { readonly byteLength: number }): void {}
+  /** Weighs what arrives; the guard's meter stands before it. */
+  onData(_data: Weight): void {}
 
   identify(introduction: Introduction): void {
     const bytes = identifyBytes + introduction.others.length * introductionBytes
@@ -466,7 +484,7 @@ export class LightConnection extends TypedEventEmitter<{ close: Event }> {
     this.#line.send(this.#side, bytes, () => {
       const there = this.#other.connection
       if (there?.status !== 'open') return
-      there.onData({ byteLength: bytes })
+      there.onData(new Weight(bytes))
       if (there.status === 'open') arrive(there)
     })
   }

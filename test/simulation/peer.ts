@@ -152,6 +152,8 @@ class SimulatedPeer implements Peer {
       carry: { main: this.channels },
       bootstrap: this.#init.bootstrap,
       verifier: this.#components.verifier,
+      // Work takes no time here; real CPU time would make two runs differ.
+      cpuMs: () => 0,
       now,
       ...this.#hostInit(place),
       guard: this.#init.guard()

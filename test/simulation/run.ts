@@ -153,6 +153,8 @@ class Simulation {
   readonly #verifier: Verifier
   readonly #honest: Peer[] = []
   readonly #liars = new Map<Peer, LiarKind>()
+  /** Liars whose lies have reached somebody. */
+  readonly #offenders = new Set<Peer>()
   readonly #deliveredMs: number[] = []
   readonly #counts = { departures: 0, catchUps: 0, catchUpBytes: 0, syncBytes: 0, allIdsBytes: 0, copies: 0, firsts: 0 }
   /** Sessions by node, since the network was last healed. */
@@ -311,7 +313,7 @@ class Simulation {
     for (let left = listings; left > 0; left--) {
       await this.#clock.wait(random.exponential(meanMs))
       await this.#publishOne(random, () => true)
-      if (left % 1000 === 0) this.#say(`${left} listings to go`)
+      if (left % 500 === 0) this.#say(`${left} listings to go`)
     }
   }
 
@@ -389,7 +391,8 @@ class Simulation {
       await this.#clock.wait(random.exponential(mischiefMs))
       const { network } = peer
       const all = [...this.#ledger.publications.values()].map(({ record }) => record)
-      if (network !== undefined) await misbehave(kind, { peer, network, records: all, random })
+      const reached = network === undefined ? 0 : await misbehave(kind, { peer, network, records: all, random })
+      if (reached > 0) this.#offenders.add(peer)
     }
   }
 
@@ -408,13 +411,11 @@ class Simulation {
     return undefined
   }
 
-  /** A stale or withholding liar may be an unlucky node: only the others' lies are offences. */
   #unpunished(): number {
     const disliked = new Set(
       this.#honest.flatMap(({ network }) => network?.guard.report().map(({ peer }) => peer) ?? [])
     )
-    const offenders = [...this.#liars].filter(([, kind]) => offences.has(kind))
-    return offenders.filter(([{ peerId }]) => !disliked.has(peerId)).length
+    return [...this.#offenders].filter(({ peerId }) => !disliked.has(peerId)).length
   }
 
   #checking(nowMs: number): { ledger: Ledger; verify: Verifier; nowMs: number } {
@@ -482,8 +483,6 @@ class Simulation {
     }
   }
 }
-
-const offences: ReadonlySet<LiarKind> = new Set(['forged', 'oversize', 'flooding'])
 
 function round(value: number): number {
   return Number(value.toPrecision(3))

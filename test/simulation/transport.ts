@@ -75,8 +75,13 @@ class End extends AbstractMultiaddrConnection {
   }
 
   override sendData(data: Chunk): { sentBytes: number; canSendMore: boolean } {
-    this.#line.send(this.#side, data.byteLength, () => this.#other()?.onData(data))
+    this.#line.send(this.#side, data.byteLength, () => this.#other()?.deliver(data))
     return { sentBytes: data.byteLength, canSendMore: true }
+  }
+
+  /** Past the guard's meter of raw connections, which follows Noise's handshake; those of streams stand above. */
+  deliver(data: Chunk): void {
+    super.onData(data)
   }
 
   override sendReset(): void {
