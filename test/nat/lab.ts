@@ -116,7 +116,10 @@ class NamespaceLab implements Lab {
   lose(namespace: string, percent: number): Promise<void> {
     return this.#rules(
       namespace,
-      `table ip loss { chain in { type filter hook input priority -10; iifname "wan" numgen random mod 100 < ${percent} drop; } }`
+      `
+table ip loss {
+  chain in { type filter hook input priority -10; iifname "wan" numgen random mod 100 < ${percent} drop; }
+}`
     )
   }
 
