@@ -97,6 +97,19 @@ export function profileOf(person: Identity): ContentOf<'profile'> {
   }
 }
 
+export function presenceOf(): ContentOf<'presence'> {
+  return {
+    peers: [
+      {
+        id: '12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp',
+        addresses: ['/ip4/192.0.2.7/tcp/4001'],
+        saidAt: nowMs
+      }
+    ],
+    mailboxes: ['/dns4/relay.example/tcp/4010/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN']
+  }
+}
+
 export function statementOf({ seller, buyer }: People): Statement {
   return {
     v: 1,

@@ -28,6 +28,7 @@ import {
   nowMs,
   orderKey,
   type People,
+  presenceOf,
   profileOf,
   rawEntries,
   rawMap,
@@ -58,13 +59,16 @@ export function recordVectors(): { valid: ValidRecord[]; invalid: InvalidRecord[
   return { valid: validRecords(people), invalid: invalidRecords(people) }
 }
 
-type Drafts = Record<'profile' | 'listing' | 'feedback', RecordDraft>
+type Drafts = Record<RecordKind, RecordDraft>
+
+const fill = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 
 function draftsOf(people: People): Drafts {
   const times = { createdAtMs: nowMs, expiresAtMs: nowMs + 30 * dayMs }
   const slot = { market: 'main', seq: 1, ...times }
   return {
     profile: { kind: 'profile', key: '', ...slot, content: profileOf(people.seller) },
+    presence: { kind: 'presence', key: '', ...slot, expiresAtMs: nowMs + 2 * dayMs, content: presenceOf() },
     listing: { kind: 'listing', key: 'co.4f7c09a1', ...slot, content: listing },
     feedback: { kind: 'feedback', key: orderKey, ...slot, seq: 0, content: feedbackOf(people) }
   }
@@ -87,6 +91,18 @@ function validRecords(people: People): ValidRecord[] {
   const records = {
     profile: seal(drafts.profile, seller.signer),
     'profile tombstone': seal({ ...drafts.profile, seq: 2, content: null }, seller.signer),
+    'profile of two installations': seal(
+      {
+        ...drafts.profile,
+        content: {
+          ...profileOf(seller),
+          prekeys: [1, 2].map((n) => ({ key: fill(n), expiresAt: nowMs, peer: `peer${n}` }))
+        }
+      },
+      seller.signer
+    ),
+    presence: seal(drafts.presence, seller.signer),
+    'presence tombstone': seal({ ...drafts.presence, seq: 2, content: null }, seller.signer),
     listing: seal(drafts.listing, seller.signer),
     'listing tombstone': seal({ ...drafts.listing, seq: 2, content: null }, seller.signer),
     'listing with proof of work': sealRecord(drafts.listing, seller.signer, { workBits: 10 }),
@@ -387,6 +403,15 @@ function badContents(people: People): Cases {
     }),
     'a place to the metre': sealed(drafts.listing, { place: { country: 'DE', geohash: 'u1hcyqbn' } }),
     'profile with a key': keyed(drafts.profile, 'ana'),
+    'profile with a prekey of a peer without a name': sealed(drafts.profile, {
+      prekeys: [{ key: fill(9), expiresAt: nowMs, peer: '' }]
+    }),
+    'profile with nine prekeys': sealed(drafts.profile, {
+      prekeys: Array.from({ length: 9 }, (_, n) => ({ key: fill(n), expiresAt: nowMs, peer: `peer${n}` }))
+    }),
+    'presence with a key': keyed(drafts.presence, 'ana'),
+    'presence of nobody': sealed(drafts.presence, { peers: [] }),
+    'presence without a time': sealed(drafts.presence, { peers: [{ id: 'peer', addresses: [] }] }),
     'profile without a name': sealed(drafts.profile, { name: '' }),
     'profile without prekeys': sealed(drafts.profile, { prekeys: [] }),
     'profile with nine peers': sealed(drafts.profile, {
