@@ -371,21 +371,20 @@ class LevelRecordStore implements RecordStore {
   async #evictable(draft: Draft, candidates: readonly Candidate[]): Promise<Evictable> {
     const { limits } = this.#init
     const bytes = candidates.reduce((sum, { record }) => sum + record.bytes.length, 0)
-    const coming = { count: candidates.length, bytes }
-    const isShort = ({ count, bytes: held }: Totals, room: Totals): boolean =>
-      count + coming.count > room.count || held + coming.bytes > room.bytes
-    const limit = 4 * coming.count + Math.ceil(coming.bytes / smallRecordBytes)
-    const any = isShort(draft.totals, { count: limits.recordsMax, bytes: limits.bytesMax })
-      ? await this.#leastWorth(draft, { lt: Uint8Array.of(trustOfOwn), limit })
-      : []
-    const receipts = isShort(draft.totals.receipts, receiptRoom(limits))
-      ? await this.#leastWorth(draft, { ...receiptRanks, limit })
-      : []
+    // Of the least worth, one for each candidate, and one for each that is replaced by a candidate and does not count.
+    const needed = ({ count, bytes: held }: Totals, room: Totals): number =>
+      (count + candidates.length > room.count ? 2 * candidates.length : 0) +
+      (held + bytes > room.bytes ? candidates.length + Math.ceil(bytes / smallRecordBytes) : 0)
+    const room = { count: limits.recordsMax, bytes: limits.bytesMax }
+    const any = await this.#leastWorth(draft, { lt: Uint8Array.of(trustOfOwn) }, needed(draft.totals, room))
+    const receiptsNeeded = needed(draft.totals.receipts, receiptRoom(limits))
+    const receipts = await this.#leastWorth(draft, receiptRanks, receiptsNeeded)
     return { any, receipts }
   }
 
-  async #leastWorth(draft: Draft, range: { gte?: Uint8Array; lt: Uint8Array; limit: number }): Promise<StoredRecord[]> {
-    const stored = await this.#stored((await this.#tables.rank.keys(range).all()).map(digestOfKey))
+  async #leastWorth(draft: Draft, range: { gte?: Uint8Array; lt: Uint8Array }, limit: number): Promise<StoredRecord[]> {
+    if (limit === 0) return []
+    const stored = await this.#stored((await this.#tables.rank.keys({ ...range, limit }).all()).map(digestOfKey))
     await draft.loadSlots(stored.map(({ record }) => record))
     draft.hold(stored)
     return stored
