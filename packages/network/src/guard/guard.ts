@@ -331,8 +331,9 @@ class DefaultGuard implements HostGuard {
   /** A multiplexer does not know whose it is. */
   #cutMuxer(muxer: StreamMuxer, code: string): void {
     const connection = this.#libp2p?.getConnections().find((one) => (one as { muxer?: unknown }).muxer === muxer)
-    if (connection !== undefined) this.punish(connection.remotePeer, code)
-    muxer.abort(new Error(`disconnected: ${code}`))
+    // During the handshake it is nobody's yet.
+    if (connection === undefined) muxer.abort(new Error(`disconnected: ${code}`))
+    else this.punish(connection.remotePeer, code)
   }
 
   #speaks(protocol: string): boolean {
@@ -350,9 +351,7 @@ class DefaultGuard implements HostGuard {
   #cutUnread(libp2p: Libp2p): void {
     const behind = libp2p.getConnections().filter((connection) => unsentBytesOf(connection) > unsentBytesMax)
     for (const connection of behind) {
-      if (!this.#behind.has(connection)) continue
-      this.punish(connection.remotePeer, 'never-reads')
-      connection.abort(new Error('disconnected: never reads'))
+      if (this.#behind.has(connection)) this.punish(connection.remotePeer, 'never-reads')
     }
     this.#behind = new WeakSet(behind)
   }

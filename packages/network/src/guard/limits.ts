@@ -81,6 +81,8 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   'sync-refusal': { perSecond: 0.5, burst: 10 },
   // Look-ups of a small network all pass by each of its peers; one answer takes 0.3 ms.
   '/souk/kad/1.0.0': { perSecond: 100, burst: 2000 },
+  // Values that it puts and that have to be checked, at a millisecond each; more are refused, and forgiven.
+  'dht-value': { perSecond: 10, burst: 1000 },
   // A question is one unit, 8 KiB of answer another: reading a set of 2,000 takes 320.
   '/souk/located-set/1': { perSecond: 40, burst: 400 },
   // Questions beyond a budget that are only refused: an honest outbox runs into a few.
@@ -95,7 +97,7 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
 export const connectionBytes: Budget = { perSecond: 128 * 2 ** 20, burst: 256 * 2 ** 20 }
 
 /** Bytes that come in over all connections of one peer without having been asked for: what all the rows below add up to. */
-export const unaskedBytes: Budget = { perSecond: 6 * 2 ** 20, burst: 28 * 2 ** 20 }
+export const unaskedBytes: Budget = { perSecond: 12 * 2 ** 20, burst: 64 * 2 ** 20 }
 
 /**
  * Bytes for streams that there are not, or on whose protocol the two sides have not agreed: what was under way when we
@@ -110,8 +112,8 @@ export const streamBytes: readonly (readonly [prefix: string, budget: Budget])[]
   ['/souk/kad/', { perSecond: 256 * 1024, burst: 2 * 2 ** 20 }],
   // Requests are small; reconciliation frames go up to 1 MiB.
   ['/souk/sync/', { perSecond: 2 * 2 ** 20, burst: 8 * 2 ** 20 }],
-  // A relayed connection carries up to 16 MiB each way.
-  ['/libp2p/circuit/', { perSecond: 4 * 2 ** 20, burst: 24 * 2 ** 20 }]
+  // A relayed connection carries up to 16 MiB each way, and a relay brings those of all who come over it.
+  ['/libp2p/circuit/', { perSecond: 8 * 2 ** 20, burst: 48 * 2 ** 20 }]
 ]
 
 /** Every other protocol: identify, ping, messages, located sets, image requests. */
@@ -138,8 +140,11 @@ export const smallFrameBytes = 256
 /** Small frames of one connection, asked for or not: a stream takes about six to open, and a window one for 128 KiB. */
 export const smallFrames: Budget = { perSecond: 4000, burst: 20_000 }
 
-/** Streams that a peer opens: a page of pictures takes sixty. Each costs about 1 ms. */
-export const streamOpenings: Budget = { perSecond: 60, burst: 400 }
+/**
+ * Streams that a peer opens: a page of pictures takes sixty, saying all of one’s ratings again a few hundred. Each costs
+ * about 1 ms.
+ */
+export const streamOpenings: Budget = { perSecond: 100, burst: 1000 }
 
 /**
  * Bytes that wait for one stream, and for one connection, because the other side does not read. Whoever answers waits
