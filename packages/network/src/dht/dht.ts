@@ -8,11 +8,13 @@ import assert from 'node:assert/strict'
 import type { PeerId } from '@libp2p/interface'
 import { type KadDHT, kadDHT, type KadDHTComponents, type KadDHTInit, passthroughMapper } from '@libp2p/kad-dht'
 import type { Datastore } from 'interface-datastore'
+import { sameBytes } from '@souk/records'
 import { feedbackDhtInit } from '../feedback/value.ts'
 import { blockOf } from '../guard/address.ts'
 import type { Guard } from '../guard/guard.ts'
 import { createPresenceValidator, presenceNamespace, selectPresence, standingValue } from '../presence/value.ts'
 import { ProtocolError } from '../protocol-error.ts'
+import { createQueue } from '../store.ts'
 import { dhtProtocol, replicaLimits, type ReplicaLimits } from './limits.ts'
 import { type Putter, Replicas } from './replicas.ts'
 
@@ -34,7 +36,14 @@ export function guardedDht(
     const datastore = new Replicas(components.datastore, { now: init.now, limits, putter: () => asking.getStore() })
     const make = kadDHT({
       protocol: dhtProtocol,
-      ...valueInit(datastore, init.now),
+      ...valueInit({
+        datastore,
+        now: init.now,
+        mayBeChecked: () => {
+          const putter = asking.getStore()
+          return putter === undefined || guard.allow(putter.peer, 'dht-value')
+        }
+      }),
       clientMode: init.clientMode,
       // Markets live on LANs and loopback too.
       peerInfoMapper: passthroughMapper
@@ -45,6 +54,7 @@ export function guardedDht(
       const [connection] = components.connectionManager.getConnections(peer)
       return connection === undefined ? 'unconnected' : blockOf(connection.remoteAddr)
     }
+    const inOrder = createQueue()
     const rpc = rpcOf(dht)
     const handle = rpc.handleMessage.bind(rpc)
     rpc.handleMessage = async (peer, message) => {
@@ -54,7 +64,12 @@ export function guardedDht(
       }
       if (message.type === 'ADD_PROVIDER') throw new ProtocolError('refused', 'nobody is looked for here by content')
       try {
-        return await asking.run({ peer, block: blockOfPeer(peer) }, () => handle(peer, message))
+        const work = (): Promise<unknown> => handle(peer, message)
+        if (message.type !== 'PUT_VALUE') return await work()
+        const putter = { peer, block: blockOfPeer(peer) }
+        datastore.requireRoom(putter)
+        // A put that was judged beside another would be judged by what is no longer held.
+        return await asking.run(putter, () => inOrder(work))
       } catch (error) {
         if (message.type === 'PUT_VALUE' && !isForgiven(error)) guard.punish(peer, `${dhtProtocol}:${codeOf(error)}`)
         throw error
@@ -64,12 +79,35 @@ export function guardedDht(
   }
 }
 
+interface ValueInit {
+  readonly datastore: Datastore
+  readonly now: () => number
+  /** False when whoever is asking has had as many values checked as a peer may; true for what this node checks itself. */
+  readonly mayBeChecked: () => boolean
+}
+
 /** The two kinds of values: `/souk/` immutable, `/presence/` the newest of an identity. */
-function valueInit(datastore: Datastore, now: () => number): Required<Pick<KadDHTInit, 'validators' | 'selectors'>> {
+function valueInit({
+  datastore,
+  now,
+  mayBeChecked
+}: ValueInit): Required<Pick<KadDHTInit, 'validators' | 'selectors'>> {
   const feedback = feedbackDhtInit({ now })
   const presence = createPresenceValidator({ now, standing: (key) => standingValue(datastore, key) })
   return {
-    validators: { ...feedback.validators, [presenceNamespace]: presence },
+    validators: {
+      souk: async (key, value) => {
+        // Three signatures take a millisecond. What is held byte for byte has been checked.
+        const held = await standingValue(datastore, key)
+        if (held !== undefined && sameBytes(held, value)) return
+        if (!mayBeChecked()) throw new ProtocolError('refused', 'this peer has had enough values checked')
+        feedback.validators['souk']?.(key, value)
+      },
+      [presenceNamespace]: (key, value) => {
+        if (!mayBeChecked()) throw new ProtocolError('refused', 'this peer has had enough values checked')
+        return presence(key, value)
+      }
+    },
     selectors: { ...feedback.selectors, [presenceNamespace]: (key, values) => selectPresence(key, values, now()) }
   }
 }
@@ -97,9 +135,11 @@ function rpcOf(dht: KadDHT): KadDHTInternals['rpc'] {
   return rpc
 }
 
-/** Room is a matter of this node, and who puts an older presence may not have heard of the newer: no offence. */
+const forgiven: ReadonlySet<string> = new Set(['stale', 'refused'])
+
+/** Room and time are a matter of this node, and who puts an older presence may not have heard of the newer: no offence. */
 function isForgiven(error: unknown): boolean {
-  return error instanceof ProtocolError && (error.code.endsWith('-full') || error.code === 'stale')
+  return error instanceof ProtocolError && (error.code.endsWith('-full') || forgiven.has(error.code))
 }
 
 /** What the validator said; all else is a key that is none of ours, or a message that says nothing. */

@@ -63,7 +63,16 @@ export class Replicas extends KeyTransformDatastore {
     })
   }
 
-  /** Bytes held for others and for itself, once it has looked. */
+  /**
+   * To be asked before anything is checked that a peer puts.
+   *
+   * @throws {@link ProtocolError} `peer-full` or `address-full` when not even a small value more would find room.
+   */
+  requireRoom({ peer, block }: Putter): void {
+    this.#requireRoom({ peer: peer.toString(), block }, { peer: smallBytes, block: smallBytes })
+  }
+
+  /** Bytes held for others, once it has looked. */
   held(): { readonly values: number; readonly bytes: number } {
     return { values: this.#values.size, bytes: this.#blocks.total }
   }
@@ -80,21 +89,26 @@ export class Replicas extends KeyTransformDatastore {
   /** A value that is put again counts from then on to the one that put it last. */
   async #makeRoom(name: string, value: Value): Promise<void> {
     if (value.peer === self) return
-    const { bytesPerPeerMax, bytesPerBlockMax, bytesMax } = this.#init.limits
     const before = this.#values.get(name)
     const more = (of: 'peer' | 'block'): number => value.bytes - (before?.[of] === value[of] ? before.bytes : 0)
-    if (this.#peers.of(value.peer) + more('peer') > bytesPerPeerMax) {
+    this.#requireRoom(value, { peer: more('peer'), block: more('block') })
+    while (this.#blocks.total + value.bytes - (before?.bytes ?? 0) > this.#init.limits.bytesMax)
+      await this.#giveWay(value.block)
+  }
+
+  #requireRoom({ peer, block }: Pick<Value, 'peer' | 'block'>, more: { peer: number; block: number }): void {
+    const { bytesPerPeerMax, bytesPerBlockMax } = this.#init.limits
+    if (this.#peers.of(peer) + more.peer > bytesPerPeerMax) {
       throw new ProtocolError('peer-full', `${bytesPerPeerMax} bytes of this peer's values are held already`)
     }
-    if (this.#blocks.of(value.block) + more('block') > bytesPerBlockMax) {
+    if (this.#blocks.of(block) + more.block > bytesPerBlockMax) {
       throw new ProtocolError('address-full', `${bytesPerBlockMax} bytes from its block of addresses are held already`)
     }
-    while (this.#blocks.total + value.bytes - (before?.bytes ?? 0) > bytesMax) await this.#giveWay(value.block)
   }
 
   async #giveWay(newcomer: string): Promise<void> {
     const crowding = this.#blocks.crowding(newcomer)
-    const oldest = [...this.#values].find(([, { block }]) => block === crowding && block !== self)?.[0]
+    const oldest = [...this.#values].find(([, { block }]) => block === crowding)?.[0]
     if (oldest === undefined) throw new ProtocolError('store-full', 'nobody has more here than this one')
     await this.#child.delete(new Key(oldest))
     this.#forget(oldest)
@@ -102,16 +116,21 @@ export class Replicas extends KeyTransformDatastore {
 
   #remember(name: string, value: Value): void {
     this.#values.set(name, value)
-    this.#peers.add(value.peer, value.bytes)
-    this.#blocks.add(value.block, value.bytes)
+    this.#count(value, 1)
   }
 
   #forget(name: string): void {
     const value = this.#values.get(name)
     if (value === undefined) return
     this.#values.delete(name)
-    this.#peers.add(value.peer, -value.bytes)
-    this.#blocks.add(value.block, -value.bytes)
+    this.#count(value, -1)
+  }
+
+  /** What this node has put itself takes no room from anybody, and gives way to nobody. */
+  #count({ peer, block, bytes }: Value, sign: 1 | -1): void {
+    if (peer === self) return
+    this.#peers.add(peer, sign * bytes)
+    this.#blocks.add(block, sign * bytes)
   }
 
   async #dropLapsed(): Promise<void> {
@@ -140,6 +159,9 @@ interface Value {
   readonly peer: string
   readonly block: string
 }
+
+/** Less than any feedback or presence has. */
+const smallBytes = 128
 
 const self = 'self'
 const earlier = 'earlier'

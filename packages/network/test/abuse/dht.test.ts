@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { generateKeyPair, publicKeyToProtobuf } from '@libp2p/crypto/keys'
 import { MemoryDatastore } from 'datastore-core'
-import { decodeCanonical, encodeCanonical, recordDigest } from '@souk/records'
+import { decodeCanonical, encodeCanonical, recordDigest, sealRecord } from '@souk/records'
 import { describe, expect, it } from 'vitest'
 import { feedbackOf, person, resealed } from '../feedback/trade.ts'
+import { presenceKey } from '../../src/presence/value.ts'
 import { addressOf, startNode, type TestNode, type TestNodeInit } from '../support/net.ts'
 import { type Attacker, createAttacker, openTalk } from './attacker.ts'
 import { encodeKad, keyOf, type KadMessage, types } from './kad-wire.ts'
@@ -55,6 +56,13 @@ function* validPuts(count: number, nowMs = Date.now()): Generator<KadMessage> {
   }
 }
 
+function presenceDraft(seq: number, nowMs: number): Parameters<typeof sealRecord<'presence'>>[0] {
+  const saidAt = nowMs
+  const content = { peers: [{ id: '12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp', addresses: [], saidAt }] }
+  const times = { createdAtMs: nowMs, expiresAtMs: nowMs + dayMs }
+  return { kind: 'presence', market: 'main', key: '', seq, ...times, content }
+}
+
 /** Ways to put what ought not to be there; each made anew, and none of them slow to make. */
 async function badPuts(): Promise<Record<string, () => KadMessage>> {
   const [buyer, seller] = [person(), person()]
@@ -93,13 +101,14 @@ describe('10,000 puts of what ought not to be in the DHT', async () => {
 
   it('leave nothing, even of a peer that is never cut off', async () => {
     await using attacker = await createAttacker()
-    const budgets = { [protocol]: { perSecond: 1e6, burst: 1e6 } }
+    const without = { perSecond: 1e6, burst: 1e6 }
+    const budgets = { [protocol]: without, 'dht-value': without }
     await using victim = await startVictim({ guard: { allow: [attacker.libp2p.peerId.toString()], budgets } })
     const each = Object.values(ways)
     const messages = Array.from({ length: 10_000 }, (_, index) => each[index % each.length]!())
     expect(await send(attacker, victim, messages)).toBe(0)
     expect(await victim.stored()).toEqual({ values: 0, bytes: 0 })
-  })
+  }, 300_000)
 
   it.each(Object.keys(ways))('cost a peer its connection: %s', async (name) => {
     await using victim = await startVictim()
@@ -125,6 +134,16 @@ describe('good values in bulk', () => {
     expect(bytes).toBeLessThanOrEqual(1_000_000)
     expect(bytes).toBeGreaterThan(900_000)
     expect(answered).toBe(values)
+    expect(victim.network.guard.refuses(attacker.libp2p.peerId)).toBe(false)
+  }, 180_000)
+
+  it('are checked once, however often they are put, and no more of them than a peer may have checked', async () => {
+    const guard = { budgets: { 'dht-value': { perSecond: 0.001, burst: 3 } } }
+    await using victim = await startVictim({ guard })
+    await using attacker = await createAttacker()
+    const five = [...validPuts(5)]
+    expect(await send(attacker, victim, [...five, ...five, ...five])).toBe(9)
+    expect((await victim.stored()).values).toBe(3)
     expect(victim.network.guard.refuses(attacker.libp2p.peerId)).toBe(false)
   })
 
@@ -159,6 +178,31 @@ describe('good values in bulk', () => {
     nowMs += 48 * 3_600_000
     expect(await send(attacker, victim, validPuts(10, nowMs))).toBe(first)
     expect((await victim.stored()).values).toBe(first)
+  })
+})
+
+describe('a presence', () => {
+  it('gives way to no older one, however they race', async () => {
+    const datastore = new MemoryDatastore()
+    await using victim = await startNode({ datastore })
+    await using stack = new AsyncDisposableStack()
+    const signer = person()
+    const nowMs = Date.now()
+    const presences = [1, 2, 3, 4].map((seq) => sealRecord(presenceDraft(seq, nowMs), signer))
+    const key = presenceKey(signer.publicKey)
+    const connections = await Promise.all(
+      Array.from({ length: 8 }, async () => stack.use(await createAttacker()).dial(addressOf(victim)))
+    )
+    await Promise.all(
+      connections.map(async (connection, at) => {
+        const { bytes } = presences[at % presences.length]!
+        await (await openTalk(connection, protocol))?.ask(encodeKad(put(key, bytes)))
+      })
+    )
+    const rows: Uint8Array[] = []
+    for await (const { value } of datastore.query({ prefix: '/dht/record' })) rows.push(value)
+    expect(rows).toHaveLength(1)
+    expect(Buffer.from(rows[0]!).includes(Buffer.from(presences[3]!.bytes))).toBe(true)
   })
 })
 

@@ -292,7 +292,7 @@ describe('keeping feedback alive', () => {
     expect(left.filter((one) => !holders.includes(one) && one.directory.held().records === 3)).toHaveLength(
       left.filter((one) => !holders.includes(one)).length
     )
-  })
+  }, 180_000)
 
   test('what was published with nobody there is put again when it is due', async () => {
     let now = Date.now()
