@@ -28,7 +28,7 @@ function replayOf(flags: Flags): string {
 }
 
 const market = { seed: 1, nodes: 25, listings: 120, hours: 0.1, churn: 1, liars: 0.2 }
-const calm = { nodes: 30, listings: 60, hours: 0.02, churn: 0, liars: 0, loss: 0 }
+const calm = { nodes: 24, listings: 60, hours: 0.02, churn: 0, liars: 0, loss: 0 }
 const minutes = 5 * 60_000
 
 test(
@@ -48,7 +48,9 @@ test(
   async () => {
     const small = { nodes: 8, listings: 12, hours: 0.02, churn: 2, liars: 0.3 }
     for (const stack of ['light', 'libp2p']) {
-      const traces = await Promise.all([1, 1, 2].map(async (seed) => (await simulate({ ...small, stack, seed })).trace))
+      const reports = await Promise.all([1, 1, 2].map((seed) => simulate({ ...small, stack, seed })))
+      const traces = reports.map(({ trace }) => trace)
+      expect(reports).toMatchObject([{ missing: 0 }, { missing: 0 }, { missing: 0 }])
       expect(`${traces[0]} ${replayOf({ ...small, stack, seed: 1 })}`).toContain(traces[1])
       expect(traces[0]).not.toBe(traces[2])
     }
@@ -59,8 +61,8 @@ test(
 const partitions: readonly (readonly [string, Flags])[] = [
   ['ten seconds', { partition: 10 }],
   ['ten minutes', { partition: 600 }],
-  // A heartbeat of 30 s: a day of one a second takes a minute for each ten nodes, and repairs meshes no better.
-  ['a day', { partition: 86_400, heartbeat: 30_000 }]
+  // With gossipsub's heartbeat every 30 s: decision 0314.
+  ['a day', { nodes: 12, partition: 86_400, heartbeat: 30_000 }]
 ]
 
 test.each(partitions)(
