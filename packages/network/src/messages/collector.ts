@@ -19,7 +19,7 @@ export interface Collector extends AsyncDisposable {
 }
 
 export interface CollectorComponents {
-  readonly libp2p: Pick<Libp2p, 'register' | 'unregister' | 'getConnections'>
+  readonly libp2p: Pick<Libp2p, 'register' | 'unregister' | 'getConnections' | 'peerStore'>
   readonly client: Pick<MailboxClient, 'admit' | 'collect'>
   readonly messages: Pick<Messages, 'accept'>
   readonly contacts: Pick<Contacts, 'keys'>
@@ -110,6 +110,11 @@ export async function createCollector(components: CollectorComponents, init: Col
   }
 
   const topology = await libp2p.register(mailboxProtocol, { onConnect: visitOnce, onDisconnect: () => {} })
+  // libp2p tells of those who introduce themselves from now on; a node that starts has often met its relays by then.
+  for (const { remotePeer: peer } of libp2p.getConnections()) {
+    const known = await libp2p.peerStore.get(peer).catch(() => undefined)
+    if (known?.protocols.includes(mailboxProtocol) === true) visitOnce(peer)
+  }
   const timer = setInterval(() => connected().forEach(visitOnce), collectEveryMs)
   timer.unref()
 

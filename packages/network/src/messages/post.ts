@@ -48,7 +48,7 @@ export interface Post extends AsyncDisposable {
 }
 
 export interface PostComponents {
-  readonly libp2p: ExchangeHost & Pick<Libp2p, 'register' | 'unregister' | 'getConnections'>
+  readonly libp2p: ExchangeHost & Pick<Libp2p, 'register' | 'unregister' | 'getConnections' | 'peerStore'>
   readonly guard: Guard
   readonly signer: Signer
   /** X25519 secret, 32 bytes. */

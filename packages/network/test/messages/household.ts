@@ -44,6 +44,8 @@ export interface HomeInit {
   readonly store?: KeyValueStore
   readonly privateKey?: PrivateKey
   readonly relays?: readonly Peer[]
+  /** Relays that have introduced themselves before the post is opened. */
+  readonly met?: readonly Peer[]
   /** Profiles as this one knows them, in place of the town's newest. */
   readonly profiles?: Map<Did, Reachable>
   readonly locate?: (did: Did) => Promise<Pick<Reachable, 'peers' | 'mailboxes'> | undefined>
@@ -53,6 +55,12 @@ export async function openHome(town: Town, init: HomeInit = {}): Promise<Home> {
   const { who = persona(), store = memoryStore(), profiles = town.profiles, relays = [] } = init
   const privateKey = init.privateKey ?? (await generateKeyPair('Ed25519'))
   const peer = await createPeer({ privateKey })
+  for (const relay of init.met ?? []) {
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    peer.addEventListener('peer:identify', resolve, { once: true })
+    await peer.dial(relay.getMultiaddrs())
+    await promise
+  }
   const log = { received: [] as ReceivedMessage[], delivered: [] as string[], problems: [] as string[] }
   const waiting = new Set<() => void>()
   const happened = (): void => waiting.forEach((look) => look())

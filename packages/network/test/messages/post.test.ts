@@ -57,6 +57,18 @@ describe('a letter left at a relay', () => {
     expect(relay.mailbox.held().envelopes).toBe(0)
   })
 
+  test('is collected at a relay that was met before the post was opened', async () => {
+    const town = createTown()
+    const relay = await relayIn(town)
+    const bo = await home(town, { relays: [relay.peer] })
+    const ana = await home(town)
+    await bo[Symbol.asyncDispose]()
+    await ana.write(bo.who, 'm-1')
+    const again = await home(town, { ...bo.install, met: [relay.peer] })
+    await again.until(() => again.received.length === 1)
+    expect(ids(again)).toEqual(['m-1'])
+  })
+
   test('is acknowledged at the writer’s relay when the two are never online together', async () => {
     const town = createTown()
     const relay = await relayIn(town)
