@@ -120,6 +120,17 @@ describe('two daemons', () => {
     expect((await souk(buyer.home, ['order', 'show', id, '--fields', 'phase'])).stdout).toBe('CLOSED\n')
   }, 120_000)
 
+  test('letters that are under way or could not be processed are listed, and replayed by name', async () => {
+    type Letters = { readonly outgoing: readonly unknown[]; readonly kept: readonly unknown[] }
+    const none = await eventually(buyer.home, async () => {
+      const letters = await json<Letters>(buyer.home, ['letter', 'list'])
+      return letters.outgoing.length === 0 ? letters : undefined
+    })
+    expect(none).toEqual({ outgoing: [], kept: [] })
+    expect(await souk(buyer.home, ['letter', 'replay', '0123456789abcdef'])).toMatchObject({ status: 5 })
+    expect(await souk(buyer.home, ['letter', 'discard', '0123456789abcdef'])).toMatchObject({ status: 5 })
+  })
+
   test('both rate, once, and it counts for who stands near', async () => {
     const rating = ['--stars', '5', '--aspect', 'care=5', '--aspect', 'described=4', '--text', '-']
     const given = await souk(buyer.home, ['feedback', 'give', order.id, ...rating, '--json'], 'A drum as described.\n')

@@ -3,7 +3,10 @@ import type { Begin } from '../invocation.ts'
 
 export function addEvents(command: Command, begin: Begin): void {
   command
-    .option('--type <types>', 'only these, separated by commas: gap, listing, order, feedback, peer, sync, problem')
+    .option(
+      '--type <types>',
+      'only these, separated by commas: gap, listing, order, letter, feedback, peer, sync, problem'
+    )
     .addHelpText('after', '\nThe first event is a gap: whatever happens after it is told.')
     .action(
       begin(async (run, { type }: { type?: string }) => {
