@@ -97,7 +97,11 @@ export async function createPuncher(): Promise<Puncher> {
       }
       return dcutr()(overlay(components, seenThrough))
     },
-    attach: (host) => host.addEventListener('peer:identify', ({ detail }) => observe(detail)),
+    attach: (host) => {
+      host.addEventListener('peer:identify', ({ detail }) => observe(detail))
+      // What it saw may have been of another network: a laptop moves.
+      host.addEventListener('peer:disconnect', ({ detail }) => observed.delete(detail.toString()))
+    },
     outer
   }
 }
