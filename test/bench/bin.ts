@@ -3,11 +3,13 @@
  * line; words narrow it to the parts that they name: `npm run bench -- records storage`.
  */
 import { benchAbuse } from './abuse.ts'
+import { benchCatchUp } from './catch-up.ts'
 import { benchDaemon } from './daemon.ts'
+import { benchDifferences } from './differences.ts'
 import { benchFloods } from './floods.ts'
 import { benchGossip } from './gossip.ts'
+import { benchLive } from './live.ts'
 import type { Report } from './measure.ts'
-import { benchNetwork } from './network.ts'
 import { benchRecords } from './records.ts'
 import { benchRelay } from './relay.ts'
 import { benchStorage } from './storage.ts'
@@ -15,7 +17,9 @@ import { benchStorage } from './storage.ts'
 const parts: Record<string, () => Report | Promise<Report>> = {
   records: benchRecords,
   storage: benchStorage,
-  network: benchNetwork,
+  'catch-up': benchCatchUp,
+  live: benchLive,
+  differences: benchDifferences,
   gossip: benchGossip,
   relay: benchRelay,
   daemon: benchDaemon,

@@ -62,16 +62,22 @@ const words =
     ' '
   )
 
-/** Listings of about 1 kB as people write them, one a second, all live. */
-export function sealListings(count: number, signer: Signer): SoukRecord<'listing'>[] {
+/**
+ * Listings of about 1 kB as people write them, all live.
+ *
+ * @param options.atMs - When each was made; one a second, backwards from now, when left out.
+ */
+export function sealListings(
+  count: number,
+  signer: Signer,
+  options: { atMs?: (index: number) => number } = {}
+): SoukRecord<'listing'>[] {
   const nowMs = Date.now()
+  const atMs = options.atMs ?? ((index: number) => nowMs - (index % 86_400) * 1000)
   return Array.from({ length: count }, (_, index) => {
     const title = `${words[index % 20]} ${words[(index * 7 + 3) % 20]} number ${index}`
     const description = Array.from({ length: 110 }, (_each, at) => words[(index * 31 + at * 17) % 20]).join(' ')
-    const times = {
-      createdAtMs: nowMs - (index % 86_400) * 1000,
-      expiresAtMs: nowMs - (index % 86_400) * 1000 + monthMs
-    }
+    const times = { createdAtMs: atMs(index), expiresAtMs: atMs(index) + monthMs }
     const content = {
       type: 'Offer' as const,
       businessFunction: 'Sell' as const,
