@@ -72,11 +72,6 @@ export class Replicas extends KeyTransformDatastore {
     this.#requireRoom({ peer: peer.toString(), block }, { peer: smallBytes, block: smallBytes })
   }
 
-  /** Bytes held for others, once it has looked. */
-  held(): { readonly values: number; readonly bytes: number } {
-    return { values: this.#values.size, bytes: this.#blocks.total }
-  }
-
   #valueOf({ length }: Uint8Array, putter: Putter | undefined): Value {
     return {
       bytes: length,
