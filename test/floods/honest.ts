@@ -105,20 +105,27 @@ async function timeOf(event: Promise<void>, startMs: number): Promise<number> {
   return Promise.race([event.then(() => performance.now() - startMs), promise])
 }
 
-/** Newcomers, each from an address of its own. */
+/** Newcomers, each from an address of its own, who try once more, as everybody's connection keeper does. */
 function dial(): Promise<void> {
   void forEver(dialEveryMs, async (index) => {
     const from = `127.${200 + (index % 50)}.${Math.floor(index / 50) % 250}.1`
     const startMs = performance.now()
-    try {
-      await using newcomer = await connectHostile(target.tcp, { from, signal: AbortSignal.timeout(timeoutMs) })
-      const stream = await newcomer.connection.newStream('/ipfs/ping/1.0.0', { signal: AbortSignal.timeout(timeoutMs) })
-      samples.dialsMs.push((await pinged(stream)) === Infinity ? Infinity : performance.now() - startMs)
-    } catch {
-      samples.dialsMs.push(Infinity)
-    }
+    const isIn = (await getsIn(from)) || (await getsIn(from))
+    samples.dialsMs.push(isIn ? performance.now() - startMs : Infinity)
   })
   return Promise.resolve()
+}
+
+/** True when a newcomer has been answered. */
+async function getsIn(from: string): Promise<boolean> {
+  try {
+    const signal = AbortSignal.timeout(timeoutMs)
+    await using newcomer = await connectHostile(target.tcp, { from, signal })
+    const stream = await newcomer.connection.newStream('/ipfs/ping/1.0.0', { signal })
+    return (await pinged(stream)) !== Infinity
+  } catch {
+    return false
+  }
 }
 
 async function forEver(everyMs: number, task: (index: number) => Promise<unknown>): Promise<never> {

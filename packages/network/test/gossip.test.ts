@@ -68,6 +68,26 @@ describe('gossip', () => {
   })
 })
 
+describe('a node that is sent more than its neighbours take from one peer', () => {
+  it('passes on what they take, and the rest reaches them by catch-up: they have nothing against it', async () => {
+    await using hub = await startNode()
+    await using neighbour = await startNode()
+    await join(neighbour, hub)
+    const records = Array.from({ length: 2 }, newSigner).flatMap((author) =>
+      Array.from({ length: 300 }, (_, number) => sealListing(author, { number }))
+    )
+    for (const half of [records.slice(0, 300), records.slice(300)]) {
+      await using spammer = await startNode()
+      await join(spammer, hub)
+      for (const { bytes } of half) await spammer.network.libp2p.services.pubsub.publish(topic, bytes)
+      await hub.store.until(() => half.every((record) => hub.store.has(record)))
+    }
+    await neighbour.store.until(() => records.every((record) => neighbour.store.has(record)))
+    expect(neighbour.network.guard.report()).toEqual([])
+    expect(neighbour.network.peers().map(String)).toContain(hub.network.peerId.toString())
+  }, 120_000)
+})
+
 describe('a peer that sends what no honest node passes on', () => {
   it('is disconnected and refused after a few records, and nothing is stored', async () => {
     await using victim = await startNode()
