@@ -180,9 +180,10 @@ test(
   async () => {
     for (const [round, plot] of fc.sample(plan, { seed, numRuns: rounds }).entries()) {
       const beganAtMs = performance.now()
-      const deals = await dealsOf(round)
-      traded.push(...deals)
+      const deals: Deal[] = []
       try {
+        deals.push(...(await dealsOf(round)))
+        traded.push(...deals)
         const { chosen, atRest } = await playRound(deals, plot)
         deaths.chosen += chosen
         deaths.atRest += atRest
