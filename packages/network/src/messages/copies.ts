@@ -38,8 +38,12 @@ export interface Copies {
   remove(copy: LetterName & Pick<Copy, 'device'>): Promise<void>
   /** The copy that a proof acknowledges; undefined when none waits for it. */
   findByProof(proof: Uint8Array): Promise<Copy | undefined>
-  /** The letter counts as delivered: what other installations have not acknowledged becomes {@link Copy.isLeft}. */
-  leaveRest(name: LetterName): Promise<void>
+  /**
+   * The letter counts as delivered: what other installations have not acknowledged becomes {@link Copy.isLeft}.
+   *
+   * @param options.except - The installation whose acknowledgement is being taken in.
+   */
+  leaveRest(name: LetterName, options?: { readonly except?: string }): Promise<void>
   /** Copies of letters that count as delivered, oldest first: all, or those for one installation. */
   left(device?: string): Promise<Copy[]>
 }
@@ -53,7 +57,7 @@ export function createCopies(components: { store: KeyValueStore }): Copies {
     return value && decodeCopy(value)
   }
 
-  const all = async (prefix: string): Promise<Copy[]> => {
+  const under = async (prefix: string): Promise<Copy[]> => {
     const found: Copy[] = []
     for await (const [, value] of store.iterator(prefixRange(prefix))) found.push(decodeCopy(value))
     return found
@@ -61,11 +65,13 @@ export function createCopies(components: { store: KeyValueStore }): Copies {
 
   const save = async (copy: Copy): Promise<void> => {
     const standing = await read(keyOf(copy))
-    const proofs = [...(standing?.proofs ?? []), ...copy.proofs].filter(isFirst).slice(-proofsPerCopyMax)
+    const all = [...(standing?.proofs ?? []), ...copy.proofs].filter(isFirst)
+    const proofs = all.slice(-proofsPerCopyMax)
     const key = keyOf(copy)
     await store.batch([
       { type: 'put', key, value: encodeCopy({ ...copy, proofs }) },
       ...proofs.map((proof): KeyValueOperation => ({ type: 'put', key: proofKey(proof), value: utf8ToBytes(key) })),
+      ...all.slice(0, -proofsPerCopyMax).map((proof): KeyValueOperation => ({ type: 'del', key: proofKey(proof) })),
       ...(copy.isLeft ? [{ type: 'put', key: leftKey(copy), value: utf8ToBytes(key) } as const] : [])
     ])
   }
@@ -85,9 +91,10 @@ export function createCopies(components: { store: KeyValueStore }): Copies {
       const key = await store.get(proofKey(proof))
       return key && read(new TextDecoder().decode(key))
     },
-    leaveRest: (name) =>
+    leaveRest: (name, { except } = {}) =>
       inOrder(async () => {
-        for (const copy of await all(letterPrefix(name))) await save({ ...copy, isLeft: true })
+        const rest = (await under(letterPrefix(name))).filter(({ device }) => device !== except)
+        for (const copy of rest) await save({ ...copy, isLeft: true })
       }),
     async left(device) {
       const found: Copy[] = []

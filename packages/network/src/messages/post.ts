@@ -120,11 +120,14 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
     return theirs.length > 0
   }
 
-  /** Written down before the copy goes: a crash between the two has the letter offered, and acknowledged, once more. */
+  /** The copy goes last: a crash in between has the letter offered, and acknowledged, once more. */
   async function settle(copy: Copy): Promise<void> {
-    if (!copy.isLeft) await init.onDelivered?.({ to: copy.to, messageId: copy.messageId })
+    const { to, messageId, device, isLeft } = copy
+    if (!isLeft) {
+      await copies.leaveRest({ to, messageId }, { except: device })
+      await init.onDelivered?.({ to, messageId })
+    }
     await copies.remove(copy)
-    await copies.leaveRest(copy)
   }
 
   const destinationsOf = async (to: Did) => {
@@ -166,7 +169,10 @@ export async function createPost(components: PostComponents, init: PostInit): Pr
   /** Tells writers which of their letters a relay has brought: their outbox waits for it. */
   async function acknowledgeAll(processed: ReadonlyMap<Did, readonly Uint8Array[]>): Promise<void> {
     for (const [from, proofs] of processed) {
-      for (let at = 0; at < proofs.length; at += acksMax) await acknowledge(from, proofs.slice(at, at + acksMax))
+      for (let at = 0; at < proofs.length; at += acksMax) {
+        // Who cannot be told now, or has no profile that came here, offers the letter again and is told then.
+        await acknowledge(from, proofs.slice(at, at + acksMax)).catch(() => {})
+      }
     }
   }
 

@@ -11,6 +11,9 @@ import { createTown, type Home, type HomeInit, openHome, openRelay, type Town } 
 
 const day = 86_400_000
 
+/** For what happens elsewhere and tells nobody here. */
+const patience = { timeout: 20_000 }
+
 const open: AsyncDisposable[] = []
 afterEach(async () => {
   for (const one of open.splice(0).toReversed()) await one[Symbol.asyncDispose]()
@@ -80,12 +83,12 @@ describe('a letter left at a relay', () => {
 
     const boAgain = await home(town, { ...bo.install, relays: [relay.peer] })
     await boAgain.until(() => boAgain.received.length === 1)
-    await expect.poll(() => relay.count(`d/${nameOf(ana)}`)).toBe(1)
+    await expect.poll(() => relay.count(`d/${nameOf(ana)}`), patience).toBe(1)
     await boAgain[Symbol.asyncDispose]()
     const anaAgain = await home(town, { ...ana.install, relays: [relay.peer] })
     await anaAgain.until(() => anaAgain.delivered.length === 1)
     expect(anaAgain.delivered).toEqual(['m-1'])
-    await expect.poll(() => relay.mailbox.held().envelopes).toBe(0)
+    await expect.poll(() => relay.mailbox.held().envelopes, patience).toBe(0)
   })
 
   test('is there once, however often it is offered', async () => {
@@ -128,8 +131,8 @@ describe('a letter left at a relay', () => {
     await ana.until(() => ana.delivered.length === 2)
     const { signer, messageKey } = ana.who
     const contacts = createContacts({ store: ana.store }, { publicKey: signer.publicKey, messageKey })
-    await expect.poll(() => contacts.signerFor(bo.who.did)).toBeDefined()
-    await expect.poll(() => relay.count(`k/${nameOf(bo)}`)).toBe(1)
+    await expect.poll(() => contacts.signerFor(bo.who.did), patience).toBeDefined()
+    await expect.poll(() => relay.count(`k/${nameOf(bo)}`), patience).toBe(1)
     await again[Symbol.asyncDispose]()
 
     expect(await ana.write(bo.who, '3')).toBe('at-relay')
@@ -172,7 +175,7 @@ test('of strangers in numbers, ten a minute are acknowledged with work, the othe
   expect(new Set(written)).toEqual(new Set(['at-relay']))
   const again = await home(town, { ...bo.install, relays: [relay.peer] })
   const told = () => strangers.filter(({ delivered }) => delivered.length > 0)
-  await expect.poll(() => told().length, { timeout: 20_000 }).toBe(introductionsPerMinuteMax)
+  await expect.poll(() => told().length, patience).toBe(introductionsPerMinuteMax)
   expect(again.received).toHaveLength(strangers.length)
   town.now += 60_000
   const waiting = strangers.filter(({ delivered }) => delivered.length === 0)
@@ -193,11 +196,11 @@ describe('two installations of one identity', () => {
     await phone[Symbol.asyncDispose]()
     expect(await ana.write(desk.who, '2')).toBe('delivered')
     expect(ids(desk)).toEqual(['1', '2'])
-    await expect.poll(() => relay.mailbox.held().envelopes).toBe(1)
+    await expect.poll(() => relay.mailbox.held().envelopes, patience).toBe(1)
     const later = await home(town, { ...phone.install, relays: [relay.peer] })
     await later.until(() => later.received.length === 1)
     expect(ids(later)).toEqual(['2'])
-    await expect.poll(() => createCopies({ store: ana.store }).left()).toEqual([])
+    await expect.poll(() => createCopies({ store: ana.store }).left(), patience).toEqual([])
   })
 
   test('each leaves at the relay what only the other can open', async () => {
@@ -211,11 +214,11 @@ describe('two installations of one identity', () => {
     expect(await ana.write(desk.who, '1')).toBe('at-relay')
     const deskAgain = await home(town, { ...desk.install, relays: [relay.peer] })
     await deskAgain.until(() => deskAgain.received.length === 1)
-    await expect.poll(() => relay.mailbox.held().envelopes).toBe(1)
+    await expect.poll(() => relay.mailbox.held().envelopes, patience).toBe(1)
     expect(deskAgain.problems).toEqual([])
     const phoneAgain = await home(town, { ...phone.install, relays: [relay.peer] })
     await phoneAgain.until(() => phoneAgain.received.length === 1)
-    await expect.poll(() => relay.mailbox.held().envelopes).toBe(0)
+    await expect.poll(() => relay.mailbox.held().envelopes, patience).toBe(0)
   })
 
   test('who sleeps is brought its copy without any relay, when it comes', async () => {
