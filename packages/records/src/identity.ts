@@ -29,7 +29,7 @@ export interface Identity {
   readonly walletKey: Uint8Array
   /** XChaCha20-Poly1305 key of backup files. 32 bytes. */
   readonly backupKey: Uint8Array
-  /** X25519 private key that opens first messages. 32 bytes. */
+  /** X25519 private key that makes the keys of conversations, and opens nothing. 32 bytes. */
   readonly messageKey: Uint8Array
 }
 

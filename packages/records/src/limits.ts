@@ -30,8 +30,8 @@ export const settlementsMax = 8
 export const deliveriesMax = 8
 export const arbitratorsMax = 8
 export const peersMax = 8
-/** One an installation. */
-export const prekeysMax: number = peersMax
+/** One an installation, of which there are {@link peersMax} at most. */
+export const prekeysMax = 8
 export const addressCharsMax = 256
 
 /** 39 decimal digits: 2^128, more than any token's supply in its smallest unit. */
