@@ -43,18 +43,16 @@ export function watchHealth(components: HealthComponents): Health {
 
   const opened = openingMessage(storage.opened)
   if (opened !== undefined) onDamage(opened)
-  // The check at the start may have ended before anybody listened.
-  let first: CheckReport | undefined
-  storage.checked.then(
-    (report) => {
-      first = report
-      if (report.damaged.length > 0) onDamage(checkMessage(report))
-    },
-    // A store that was closed meanwhile is no damage.
-    () => undefined
-  )
+  // The check at the start may have ended before anybody listened; a store that was closed meanwhile has none.
+  let isChecked = false
+  const lookAtFirstCheck = async (): Promise<void> => {
+    const report = await storage.checked.catch(() => undefined)
+    isChecked = true
+    if (report !== undefined && report.damaged.length > 0) onDamage(checkMessage(report))
+  }
+  void lookAtFirstCheck()
   storage.on('damaged', (report) => {
-    if (first !== undefined) onDamage(checkMessage(report))
+    if (isChecked) onDamage(checkMessage(report))
   })
   onState(storage.state)
   storage.on('state', onState)
@@ -68,7 +66,8 @@ export function watchHealth(components: HealthComponents): Health {
       return storage.state === 'read-only' ? 'read-only' : isDamaged ? 'damaged' : 'ok'
     },
     get clock() {
-      return network.clocks.now
+      const { peers: _, ...clock } = network.clocks.now
+      return clock
     }
   }
 }
