@@ -164,7 +164,7 @@ class Session {
       case 'changes':
         return this.#changes(question.scope, question)
       case 'reconcile':
-        return this.#work(() => this.#reconcile(question.partition, question.message))
+        return this.#reconcile(question.partition, question.message)
       case 'want':
         return this.#want(question.digests)
       case 'news':
@@ -201,9 +201,14 @@ class Session {
     return encodeChanges({ epoch, sequence: next, done, digests: changes.map(({ digest }) => digest) })
   }
 
-  async #reconcile(partition: PartitionId, message: Uint8Array): Promise<Uint8Array> {
+  /** What reading a partition takes is not the asker's: it stays in memory for whoever comes next. */
+  async #reconcile(partition: PartitionId, message: Uint8Array): Promise<Uint8Array | undefined> {
     const name = `${partition.market} ${partition.channel} ${partition.day}`
     const reconciler = this.#reconcilers.get(name) ?? (await this.#start(name, partition))
+    return this.#work(async () => this.#compare(name, reconciler, message))
+  }
+
+  #compare(name: string, reconciler: Reconciler, message: Uint8Array): Uint8Array {
     try {
       const { reply, done } = reconciler.reconcile(message)
       if (done) this.#reconcilers.delete(name)

@@ -92,14 +92,23 @@ describe('a bomb for whoever compares sets', () => {
 
   it('within what a message may have is answered for as long as its share of work lasts, then ends the peer', async () => {
     let workMs = 0
-    // Reading a partition is the only work there is, and no time passes.
+    // A fingerprint is the only work there is: a bomb has so many that it takes 20 ms. No time passes.
     await using victim = await startNode({
       now: () => nowMs,
       cpuMs: () => workMs,
       store: new (class extends TestStore {
-        override items(...args: Parameters<TestStore['items']>): ReturnType<TestStore['items']> {
-          workMs += 20
-          return super.items(...args)
+        override async items(...args: Parameters<TestStore['items']>): ReturnType<TestStore['items']> {
+          const items = await super.items(...args)
+          return {
+            size: items.size,
+            rank: (bound) => items.rank(bound),
+            timestampMs: (index) => items.timestampMs(index),
+            ids: (begin, end) => items.ids(begin, end),
+            fingerprint: (begin, end) => {
+              workMs += 20 / rangesPerMessageMax
+              return items.fingerprint(begin, end)
+            }
+          }
         }
       })()
     })
