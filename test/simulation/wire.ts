@@ -126,8 +126,7 @@ class SimulatedWire<Party> implements Wire<Party> {
   async dial(from: Place, host: string, options: DialOptions<Party>): Promise<{ line: Line; party: Party }> {
     const { caller, roundTrips, signal } = options
     signal.throwIfAborted()
-    const to = this.#places.get(host)
-    if (to === undefined || !to.isUp || !from.isUp || to.side !== from.side) return never(signal)
+    const to = await this.#reach(from, host, signal)
     const latencyMs = this.#latencyMs(from, to)
     await this.#init.clock.wait(roundTrips * 2 * latencyMs)
     signal.throwIfAborted()
@@ -156,6 +155,16 @@ class SimulatedWire<Party> implements Wire<Party> {
   unplug(place: Place, { reset }: { reset: boolean }): void {
     place.isUp = false
     for (const line of this.#lines) line.unplug(place, { reset })
+  }
+
+  /** Asks again after 1, 3, 7 … seconds, as TCP does, until somebody answers or the caller has waited long enough. */
+  async #reach(from: Place, host: string, signal: AbortSignal): Promise<Place> {
+    for (let waitMs = 1000; ; waitMs *= 2) {
+      const to = this.#places.get(host)
+      if (to?.isUp === true && from.isUp && to.side === from.side) return to
+      await this.#init.clock.wait(waitMs)
+      signal.throwIfAborted()
+    }
   }
 
   /** A pair's latency is its own and does not change. */
