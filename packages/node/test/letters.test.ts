@@ -83,6 +83,31 @@ test('an identity restored from its words alone gets the letters that were writt
   await until(buyer, async () => (await buyer.orders.get(order.id)).letters === 'delivered')
 })
 
+test('two that have both moved find each other, though the profile that one has of the other is old', async () => {
+  const hub = await openNode()
+  const bootstrap = (await hub.status()).addresses
+  const network = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, bootstrap }
+  const sellers = { directory: await makeDirectory(), identity: makeIdentity(), network }
+  const buyers = { directory: await makeDirectory(), identity: makeIdentity(), network }
+  const listing = await (async () => {
+    await using seller = await createNode(sellers)
+    await using buyer = await createNode(buyers)
+    const published = await seller.listings.publish(cashLamp)
+    await listingOn(buyer, published.id)
+    await until(buyer, () => buyer.profiles.get(seller.did))
+    return published
+  })()
+
+  await using seller = await createNode(sellers)
+  // It carries no profiles any more: only the DHT can say where the seller is.
+  await using buyer = await createNode({ ...buyers, network: { ...network, channels: ['feedback'] } })
+  const order = await buy(buyer, listing.id)
+  await until(buyer, async () => (await buyer.orders.get(order.id)).letters === 'delivered')
+  expect((await seller.orders.get(order.id)).role).toBe('seller')
+  const known = (await buyer.profiles.get(seller.did))?.peers[0]?.addresses
+  expect(known).not.toContain((await seller.status()).addresses[0])
+})
+
 test('what could not be processed is processed when it is replayed in its time', async () => {
   const clock = { aheadMs: 0 }
   const seller = await openNode({ now: () => Date.now() + clock.aheadMs })
