@@ -251,8 +251,8 @@ class Session {
   /** What comes after the stretch that the client holds, if we hold the same. */
   async #tail(question: TailQuestion): Promise<Uint8Array | undefined> {
     const { partition, beforeMs, count, fingerprint, skip } = question
+    const items = await this.#components.source.items(partition)
     const found = await this.#work(async () => {
-      const items = await this.#components.source.items(partition)
       const from = items.rank({ timestampMs: beforeMs, idPrefix: new Uint8Array(0) })
       const begin = Math.min(items.size, from + skip)
       const isSame = from === count && sameBytes(items.fingerprint(0, from), fingerprint)
