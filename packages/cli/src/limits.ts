@@ -45,3 +45,6 @@ export const columnCellsMin = 8
 /** Days until goods are handed over and under way, unless the seller says otherwise. */
 export const handlingDaysDefault = 2
 export const transitDaysDefault = 5
+
+/** Listings of an import under way at once: enough to share each write, few enough for their photographs. */
+export const importedAtOnce = 8

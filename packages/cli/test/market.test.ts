@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ListingView, OrderView, PeerView, ReputationView, SearchPage, StatusView } from '@souk/node'
 import type { DaemonFile } from '../src/home.ts'
@@ -235,6 +235,22 @@ describe('two daemons', () => {
       return page.total === 0 ? 'none' : undefined
     })
     expect(total).toBe('none')
+  })
+
+  test('a file of listings is imported in its order, without the one that is refused', async () => {
+    const titles = Array.from({ length: 20 }, (_, index) => `Drum number ${index}`)
+    const drafts = titles.map((title) => ({ title, category: 'hg', price: { minor: '100', currency: 'EUR' } }))
+    const file = join(await temporaryFolder(), 'drums.json')
+    await writeFile(file, JSON.stringify(drafts.toSpliced(10, 0, { ...drafts[0]!, title: 'x'.repeat(141) })))
+    const { status, stdout, stderr } = await souk(seller.home, ['listing', 'import', file, '--json'])
+    expect((JSON.parse(stdout) as ListingView[]).map(({ title }) => title)).toEqual(titles)
+    expect(stderr).toContain('number 11, ')
+    expect(status).not.toBe(0)
+    const total = await eventually(buyer.home, async () => {
+      const page = await json<SearchPage>(buyer.home, ['search', 'drum number'])
+      return page.total === 20 ? page.total : undefined
+    })
+    expect(total).toBe(20)
   })
 
   test('asked to end, it drains, says so, and leaves no token behind', async () => {

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { categoryOf, countOf, type Draft, type DraftFlags, draftFrom, draftsFromFile, uploadPhotos } from '../draft.ts'
 import { CliError, showError } from '../errors.ts'
 import type { Begin, Invocation } from '../invocation.ts'
+import { importedAtOnce } from '../limits.ts'
 import type { Shape } from '../output.ts'
 import { printable } from '../text.ts'
 import { listingColumns, listingDetails } from '../views.ts'
@@ -162,26 +163,32 @@ async function deleteAll(run: Invocation, ids: readonly string[]): Promise<void>
   )
 }
 
-/** Publishes one after the other; one that is refused does not stop the others. */
+/** Publishes several at once, which share the node's writes; one that is refused does not stop the others. */
 async function importAll(run: Invocation, path: string, flags: { photos?: string; dryRun?: boolean }): Promise<void> {
   const client = await run.client()
   const drafts = await draftsFromFile(path, { photoFolder: flags.photos })
   const published: ListingView[] = []
   let failed = 0
-  for (const [index, draft] of drafts.entries()) {
-    try {
-      if (flags.dryRun === true) await checkDraft(draft.draft)
-      else {
-        const body = (await uploadPhotos(draft, client, () => undefined)) as Draft
-        published.push(await client.call('POST /v1/listings', { body }))
+  const publish = async (draft: (typeof drafts)[number]): Promise<ListingView | undefined> => {
+    if (flags.dryRun === true) return checkDraft(draft.draft).then(() => undefined)
+    const body = (await uploadPhotos(draft, client, () => undefined)) as Draft
+    return client.call('POST /v1/listings', { body })
+  }
+  for (let done = 0; done < drafts.length;) {
+    const lot = drafts.slice(done, done + importedAtOnce)
+    for (const [index, outcome] of (await Promise.allSettled(lot.map(publish))).entries()) {
+      if (outcome.status === 'fulfilled') {
+        if (outcome.value !== undefined) published.push(outcome.value)
+        continue
       }
-    } catch (error) {
-      const { code, message } = showError(error)
-      if (code === 'unreachable-node' || code === 'cancelled' || run.signal.aborted) throw error
+      const { code, message } = showError(outcome.reason)
+      if (code === 'unreachable-node' || code === 'cancelled' || run.signal.aborted) throw outcome.reason
       failed++
-      run.out.warn(`number ${index + 1}, ${printable(String(draft.draft.title))}: ${printable(`${code}: ${message}`)}`)
+      const title = printable(String(lot[index]?.draft.title))
+      run.out.warn(`number ${done + index + 1}, ${title}: ${printable(`${code}: ${message}`)}`)
     }
-    run.out.note(`${index + 1} of ${drafts.length}`)
+    done += lot.length
+    run.out.note(`${done} of ${drafts.length}`)
   }
   await run.out.list(published, list)
   if (failed > 0) throw new CliError('some-failed', `${failed} of ${drafts.length} listings were refused`)
