@@ -198,6 +198,8 @@ class SimulatedLine implements Line {
   /** When the last piece towards each end is due: none overtakes another. */
   readonly #lastDueMs: Record<Side, number> = { dialer: 0, listener: 0 }
   readonly #held: (readonly [Side, () => void])[] = []
+  /** When the first of what is held back was to arrive. */
+  #heldFromMs = 0
 
   constructor(wire: WireInit, init: LineInit) {
     this.#wire = wire
@@ -232,11 +234,12 @@ class SimulatedLine implements Line {
     if (this.#ends.size === 0) this.#init.onEnded()
   }
 
-  /** What was held back by a partition goes on when TCP tries again. */
+  /** What was held back goes on when TCP tries again: each wait is twice the last, so no later than it has waited. */
   resume(): void {
     const held = this.#held.splice(0)
     if (held.length === 0) return
-    const delayMs = this.#init.latencyMs + this.#wire.random.below(resendMaxMs)
+    const waitedMs = this.#wire.clock.nowMs - this.#heldFromMs
+    const delayMs = this.#init.latencyMs + this.#wire.random.below(Math.min(resendMaxMs, waitedMs))
     for (const [to, task] of held) this.#deliver(to, delayMs, task)
   }
 
@@ -272,9 +275,14 @@ class SimulatedLine implements Line {
     this.#lastDueMs[to] = dueMs
     clock.set(() => {
       const { dialer, listener } = this.places
-      if (dialer.side !== listener.side) this.#held.push([to, task])
+      if (dialer.side !== listener.side) this.#hold(to, task)
       else if (this.#ends.has(to) && this.places[to].isUp) task()
     }, dueMs - clock.nowMs)
+  }
+
+  #hold(to: Side, task: () => void): void {
+    if (this.#held.length === 0) this.#heldFromMs = this.#wire.clock.nowMs
+    this.#held.push([to, task])
   }
 
   #break(side: Side): void {
