@@ -15,6 +15,7 @@ import { createGossip } from './gossip/gossip.ts'
 import { createGuard, type Guard, type GuardInit, type HostGuard } from './guard/guard.ts'
 import { createHost, type Host, type HostInit } from './host.ts'
 import { createKeeper, type Keeper, type KeeperInit, parseAddress, parseBootstrap } from './keeper/keeper.ts'
+import { reintroduceAfterLoss } from './reintroduction.ts'
 import { gossipedBudget } from './limits.ts'
 import type { PriceInit } from './price.ts'
 
@@ -151,6 +152,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
   }
   catchUp.onReport((report) => events.emit('caught-up', report))
   forwardPeerEvents(libp2p, events)
+  const reintroduction = reintroduceAfterLoss(libp2p)
   const target = init.role === 'relay' ? { peersTarget: 0 } : {}
   const keeper = await createKeeper(
     { libp2p, guard, datastore: components.datastore },
@@ -192,7 +194,10 @@ export async function createNetwork(components: NetworkComponents, init: Network
     },
     catchUp: (peer, options) => catchUp.from(peer, options),
     on: (name, listener) => events.on(name, listener),
-    [Symbol.asyncDispose]: () => stopAll(keeper, clocks, catchUp, libp2p, ownVerifier)
+    [Symbol.asyncDispose]: () => {
+      reintroduction[Symbol.dispose]()
+      return stopAll(keeper, clocks, catchUp, libp2p, ownVerifier)
+    }
   }
 }
 
