@@ -205,9 +205,14 @@ function beforeProtocol(chunk: Uint8Array): Attack {
       await using hostile = await connectHostile(context.target.tcp, { from, signal: context.signal })
       const { muxer } = hostile.connection as unknown as { muxer: { createStream(): Promise<Stream> } }
       while (hostile.connection.status === 'open' && !context.signal.aborted) {
-        const stream = await muxer.createStream()
-        const chunks = endless(() => chunk)
-        context.onSent(await pour(stream, chunks, AbortSignal.any([context.signal, AbortSignal.timeout(500)])))
+        try {
+          const stream = await muxer.createStream()
+          const chunks = endless(() => chunk)
+          context.onSent(await pour(stream, chunks, AbortSignal.any([context.signal, AbortSignal.timeout(500)])))
+        } catch {
+          // The connection has ended meanwhile, or will have.
+          await setImmediate()
+        }
       }
       return await endedBy(hostile.cut, context.signal)
     })

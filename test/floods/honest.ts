@@ -8,7 +8,7 @@ import type { Stream } from '@libp2p/interface'
 import { openRecord } from '@souk/records'
 import { startStranger, type Stranger } from '../system/stranger.ts'
 import { createSigner, sealListing } from './listings.ts'
-import { connectHostile, type Target } from './wire.ts'
+import { connectHostile, type Hostile, type Target } from './wire.ts'
 
 interface HonestInit {
   readonly role: 'talk' | 'dial'
@@ -50,11 +50,13 @@ async function talk(): Promise<void> {
   const [seller, buyer] = await Promise.all([startStranger({ listen: [] }), startStranger({ listen: [] })])
   for (const { network } of [seller, buyer]) await network.connect(target.tcp)
   while ((await delivered(seller, buyer)) === Infinity) await sleep(publishEveryMs)
+  // By hand: libp2p's own connection monitor wants the one ping stream that a connection may have.
+  const pinger = await connectHostile(target.tcp, { from: '127.250.0.1' })
   let stream: Stream | undefined
   void forEver(pingEveryMs, async (index) => {
     // libp2p ends a ping stream after ten seconds.
     if (index % pingsPerStream === 0) await stream?.close()
-    if (stream?.writeStatus !== 'writable') stream = await pingStream(seller)
+    if (stream?.writeStatus !== 'writable') stream = await pingStream(pinger)
     samples.pingsMs.push(await (stream === undefined ? Infinity : pinged(stream)))
   })
   void forEver(publishEveryMs, async () => samples.deliveriesMs.push(await delivered(seller, buyer)))
@@ -76,9 +78,8 @@ async function delivered(seller: Stranger, buyer: Stranger): Promise<number> {
 }
 
 /** Undefined while the victim is not to be talked to. */
-async function pingStream({ network }: Stranger): Promise<Stream | undefined> {
-  const [connection] = network.libp2p.getConnections()
-  return connection?.newStream('/ipfs/ping/1.0.0', { signal: AbortSignal.timeout(timeoutMs) }).catch(() => undefined)
+async function pingStream({ connection }: Hostile): Promise<Stream | undefined> {
+  return connection.newStream('/ipfs/ping/1.0.0', { signal: AbortSignal.timeout(timeoutMs) }).catch(() => undefined)
 }
 
 /** The time of 32 bytes there and back. */
