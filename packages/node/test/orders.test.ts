@@ -144,3 +144,55 @@ test('an order waits for a seller who sleeps', async () => {
   expect(bought.undelivered).toBe(1)
   expect((await buyer.orders.get(bought.id.slice(0, 8))).phase).toBe('REQUESTED')
 })
+
+test('bought at once from one revision, accepted at once: nothing is lost, no unit sold twice, the stock right', async () => {
+  const seller = await openNode()
+  const buyer = await openNode({ near: [seller] })
+  const { key } = await seller.listings.publish({ ...lamp, quantity: 5 })
+  const listing = await findLamp(buyer)
+  const buy = (): Promise<OrderView> => buyer.orders.buy({ listing, delivery: 'pick-up' })
+  const [first, second] = await Promise.all([buy(), buy()])
+  await Promise.all([first, second].map(({ id }) => orderOn(seller, id, ({ phase }) => phase === 'REQUESTED')))
+  // The revision that was bought is another's predecessor by the time that these come.
+  await seller.listings.update(key, { description: 'Made of tin, red.' })
+  await Promise.all([first, second].map(({ id }) => seller.orders.act(id, { action: 'accept' })))
+  expect((await seller.listings.get(key)).quantity).toBe(3)
+  const agreed = await Promise.all(
+    [first, second].map(({ id }) => orderOn(buyer, id, ({ phase }) => phase === 'AGREED'))
+  )
+  expect(agreed.map(({ listing: { id } }) => id)).toEqual([listing, listing])
+})
+
+test('a request for a revision that has changed meanwhile arrives', async () => {
+  const seller = await openNode()
+  const buyer = await openNode({ near: [seller] })
+  const { key } = await seller.listings.publish(lamp)
+  const listing = await findLamp(buyer)
+  // The buyer orders what he saw a moment ago, before the change has reached him.
+  const [bought] = await Promise.all([
+    buyer.orders.buy({ listing, delivery: 'pick-up' }),
+    seller.listings.update(key, { description: 'Made of brass.' })
+  ])
+  const asked = await orderOn(seller, bought.id, ({ phase }) => phase === 'REQUESTED')
+  expect(asked.listing.id).toBe(listing)
+  expect(await seller.letters.kept()).toEqual([])
+})
+
+test('what a person says twice at once is said once', async () => {
+  const seller = await openNode()
+  const buyer = await openNode({ near: [seller] })
+  await seller.listings.publish(lamp)
+  const { id, pickupCode = '' } = await buyer.orders.buy({ listing: await findLamp(buyer), delivery: 'pick-up' })
+  await orderOn(seller, id, ({ phase }) => phase === 'REQUESTED')
+  const twice = async <T>(say: () => Promise<T>): Promise<unknown[]> => {
+    const said = await Promise.allSettled([say(), say()])
+    return said.map((one) => (one.status === 'fulfilled' ? 'said' : (one.reason as { code: string }).code))
+  }
+  expect(await twice(() => seller.orders.act(id, { action: 'accept' }))).toEqual(['said', 'not-allowed-now'])
+  await orderOn(buyer, id, ({ phase }) => phase === 'AGREED')
+  await seller.orders.act(id, { action: 'handover', code: pickupCode })
+  const ended = await orderOn(buyer, id, ({ reason }) => reason === 'accepted')
+  expect(await twice(() => buyer.feedback.give({ order: id, stars: 5 }))).toEqual(['said', 'already-given'])
+  const said = ended.timeline.map(({ what }) => what)
+  expect(said.toSorted()).toEqual([...new Set(said)].toSorted())
+})
