@@ -24,6 +24,8 @@ const { values: given } = parseArgs({
     loss: { type: 'string', default: '0.01' },
     latency: { type: 'string', default: '50' },
     stack: { type: 'string', default: 'light' },
+    // A round of catch-up comes every hour, give or take six minutes.
+    settle: { type: 'string', default: '70' },
     heartbeat: { type: 'string', default: '1000' },
     without: { type: 'string', default: '' },
     json: { type: 'boolean', default: false }
@@ -43,6 +45,7 @@ const options: SimulationOptions = {
   loss: Number(given.loss),
   latencyMs: Number(given.latency),
   stack: given.stack as Stack,
+  settleMinutes: Number(given.settle),
   heartbeatMs: Number(given.heartbeat),
   without: listOf<Weakness>(given.without)
 }

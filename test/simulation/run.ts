@@ -33,6 +33,8 @@ export interface SimulationOptions {
   readonly stack: Stack
   /** gossipsub's heartbeat; ours is one second. */
   readonly heartbeatMs: number
+  /** Everybody has everything so long after the last publication, or something is wrong. */
+  readonly settleMinutes: number
   /** Checks that are left out, to show that the simulation finds out. */
   readonly without: readonly Weakness[]
 }
@@ -137,8 +139,6 @@ const awayMs = 5 * minuteMs
 /** How often a liar does something. */
 const mischiefMs = 2 * minuteMs
 
-/** Everybody has everything a round of catch-up after the last publication; after that something is wrong. */
-const settleMaxMs = 70 * minuteMs
 const lookEveryMs = 1000
 
 class Simulation {
@@ -403,7 +403,7 @@ class Simulation {
     isWanted: (id: RecordId) => boolean = () => true
   ): Promise<number | undefined> {
     let left = peers
-    for (const untilMs = this.#clock.nowMs + settleMaxMs; this.#clock.nowMs < untilMs;) {
+    for (const untilMs = this.#clock.nowMs + this.#options.settleMinutes * minuteMs; this.#clock.nowMs < untilMs;) {
       left = await lacking(left, { ...this.#checking(sinceMs), isWanted })
       if (left.length === 0) return this.#clock.nowMs - sinceMs
       await this.#clock.wait(lookEveryMs)

@@ -97,7 +97,7 @@ test.each(lies)(
   'a liar that is %s is found out when nodes do without %s',
   async (kind, without, harm) => {
     const flags = { ...market, nodes: 12, listings: 80, 'liar-kinds': kind }
-    const [sound, weak] = await Promise.all([simulate(flags), simulate({ ...flags, without })])
+    const [sound, weak] = await Promise.all([simulate(flags), simulate({ ...flags, without, settle: 2 })])
     expect({ ...sound, replay: replayOf(flags) }).toMatchObject({ ok: true })
     expect(weak.ok).toBe(false)
     expect(harm(weak)).toBeGreaterThan(0)
