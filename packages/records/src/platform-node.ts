@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, hash, type KeyObject, scrypt, sign, verify } from 'node:crypto'
 import type { Equation, ScryptCost } from './platform.ts'
 
-export { createSignatureThread } from './signature-thread.ts'
+export { createSignatureThread } from './signature-thread-node.ts'
 
 /**
  * OpenSSL's Ed25519: computes encode(S·B − h·A) and compares it with R byte for byte.

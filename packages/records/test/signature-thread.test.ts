@@ -10,7 +10,7 @@ import { describe, expect, test } from 'vitest'
 import { claimsBeforeThread, claimsPerThreadMin, threadQuietMs } from '../src/limits.ts'
 import type { Claim, SignatureThread } from '../src/platform.ts'
 import { hasStrictEncodings } from '../src/signature.ts'
-import { createSignatureThread } from '../src/signature-thread.ts'
+import { createSignatureThread } from '../src/signature-thread-node.ts'
 import type { SignatureCase, SignatureVectors } from './generators/signatures.ts'
 
 const signers = [1, 2, 3].map((seed) => signerFromKey(new Uint8Array(32).fill(seed)))

@@ -1,12 +1,12 @@
-/** The thread behind `signature-thread.ts`. Imports by path only: it is started without anybody's conditions. */
+/** The thread behind `signature-thread-node.ts`. Imports by path only: it is started without anybody's conditions. */
 import { parentPort } from 'node:worker_threads'
 import { verifierKeysMax } from './limits.ts'
 import { importKey } from './platform-node.ts'
 import { createRecent } from './recent.ts'
-import { type ClaimBatch, headBytes, type ThreadReply } from './signature-thread.ts'
+import { type ClaimBatch, headBytes, type ThreadReply } from './signature-thread-node.ts'
 
 const port = parentPort
-if (port === null) throw new Error('signature-worker.ts runs as a worker thread only')
+if (port === null) throw new Error('signature-worker-node.ts runs as a worker thread only')
 
 const equations = createRecent<ReturnType<typeof importKey>>(verifierKeysMax)
 

@@ -124,5 +124,8 @@ function pack(id: number, claims: readonly Claim[]): ClaimBatch {
 
 /** The thread's own file, as source or as built. */
 function workerUrl(): URL {
-  return new URL(import.meta.url.endsWith('.ts') ? './signature-worker.ts' : './signature-worker.js', import.meta.url)
+  return new URL(
+    import.meta.url.endsWith('.ts') ? './signature-worker-node.ts' : './signature-worker-node.js',
+    import.meta.url
+  )
 }
