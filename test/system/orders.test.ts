@@ -7,18 +7,22 @@ import { eventsOf, identityOf, openPost, type Profile, profileOf, startStranger 
 /** Which order of arrival is tried; printed by the reporter with the test's name. */
 const seed = 20_261_122
 
+const purse = 100_000_000n
+
 let market: Devnet
 let seller: Person
 let buyer: Person
 
 beforeAll(async () => {
-  market = await createDevnet({ chain: false })
+  market = await createDevnet()
   // Nobody knows the relay: it would keep letters for those who sleep, and bring them in their order.
   seller = await market.join({ name: 'Ana', bootstrap: [] })
   buyer = await market.join({ name: 'Bruno', bootstrap: [] })
   await meet()
   await seller.call('PUT /v1/profile', { body: { name: 'Ana' } })
   await buyer.call('PUT /v1/profile', { body: { name: 'Bruno', region: 'DE' } })
+  await market.chain.fund(buyer.wallet, purse)
+  await market.chain.fund(seller.wallet, 1n)
 })
 
 afterAll(async () => market[Symbol.asyncDispose]())
@@ -125,6 +129,58 @@ test(`each event comes twice and shuffled (seed ${seed}), and both sides end ali
   // The stock was taken once.
   expect(await seller.call('GET /v1/listings/:id', { params: { id: gift.key } })).toMatchObject({ quantity: 2 })
 }, 120_000)
+
+test(`so they do with a payment through escrow, which is made once (seed ${seed})`, async () => {
+  const { chain } = market
+  const { id: lamp } = await seller.call('POST /v1/listings', {
+    body: {
+      title: 'Lamp in escrow',
+      category: 'hg',
+      price: { minor: '2000', currency: 'EUR' },
+      settlements: [{ kind: 'escrow' }],
+      delivery: [{ kind: 'ship', price: '0', to: ['DE'], handlingDays: 1, transitDays: 3 }]
+    }
+  })
+  await buyer.until('the lamp', async () => {
+    const page = await buyer.call('GET /v1/search', { query: { text: 'escrow' } })
+    return page.total === 1
+  })
+  await seller.stop()
+  const { id } = await buyer.call('POST /v1/orders', {
+    body: { listing: lamp, delivery: 'ship', country: 'DE', shipTo: 'Bruno, Berlin', settlement: 'escrow' }
+  })
+  await orderOn(buyer, id, ({ escrow }) => escrow?.certainty === 'final')
+  const toSeller = await change({ leaves: buyer, comes: seller })
+  expect(await deliverShuffled({ from: buyer, to: seller, reach: toSeller, order: id })).toBe(2)
+
+  await orderOn(seller, id, ({ allowed }) => allowed.includes('accept'))
+  await seller.call('POST /v1/orders/:id/actions', { params: { id }, body: { action: 'accept' } })
+  await orderOn(seller, id, ({ allowed }) => allowed.includes('ship'))
+  await seller.call('POST /v1/orders/:id/actions', { params: { id }, body: { action: 'ship', tracking: 'X2' } })
+  await orderOn(seller, id, ({ escrow }) => escrow?.status === 'dispatched' && escrow.certainty === 'final')
+  const toBuyer = await change({ leaves: seller, comes: buyer })
+  expect(await deliverShuffled({ from: seller, to: buyer, reach: toBuyer, order: id })).toBe(6)
+
+  await orderOn(buyer, id, ({ tracking, allowed }) => tracking?.code === 'X2' && allowed.includes('confirm'))
+  await buyer.call('POST /v1/orders/:id/actions', { params: { id }, body: { action: 'confirm' } })
+  await orderOn(buyer, id, ({ escrow }) => escrow?.status === 'released' && escrow.certainty === 'final')
+  const backToSeller = await change({ leaves: buyer, comes: seller })
+  expect(await deliverShuffled({ from: buyer, to: seller, reach: backToSeller, order: id })).toBe(8)
+
+  await buyer.start()
+  await meet()
+  const isEnd = ({ timeline, undelivered, escrow }: OrderView): boolean =>
+    timeline.some(({ what }) => what === 'close') && undelivered === 0 && escrow?.certainty === 'final'
+  const [onBuyer, onSeller] = await Promise.all([orderOn(buyer, id, isEnd), orderOn(seller, id, isEnd)])
+  expect({ ...shared(onBuyer), escrow: onBuyer.escrow }).toEqual({ ...shared(onSeller), escrow: onSeller.escrow })
+  expect(onSeller).toMatchObject({ phase: 'CLOSED', reason: 'accepted' })
+  const [ofBuyer, ofSeller] = await Promise.all([buyer, seller].map(({ wallet }) => chain.balanceOf(wallet)))
+  expect({ ofBuyer, ofSeller, inEscrow: await chain.balanceOf(chain.escrow) }).toEqual({
+    ofBuyer: purse - 20_000_000n,
+    ofSeller: 20_000_001n,
+    inEscrow: 0n
+  })
+}, 180_000)
 
 test('killed between two steps, a side has lost nothing', async () => {
   const before = {
