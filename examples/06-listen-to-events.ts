@@ -37,6 +37,8 @@ function describe(event: NodeEvent): string {
       return `somebody was rated: ${event.subject}`
     case 'peer':
       return event.connected ? 'a peer came' : 'a peer left'
+    case 'letter':
+      return `a letter is ${event.state}`
     case 'sync':
       return `synchronisation: ${event.state}`
     case 'problem':

@@ -1,14 +1,12 @@
-/** Nodes that hold a reservation at the relay given as argument; the parent says how many there shall be. */
+/** Nodes that hold a reservation at the relay given as argument, with one store in the folder given next; the parent says how many there shall be. */
 import { createNetwork, type Network, peerKeyFromSeed } from '@souk/network'
 import { createStorage } from '@souk/storage'
-import { MemoryLevel } from 'memory-level'
 
 /** Below the handshakes a second that a relay takes from one address. */
 const atOnce = 20
 
-const [relay = ''] = process.argv.slice(2)
-const level = new MemoryLevel()
-const storage = await createStorage({ level, now: Date.now, search: 'off' })
+const [relay = '', directory = ''] = process.argv.slice(2)
+const storage = await createStorage({ directory, now: Date.now, search: 'off' })
 const guests: Network[] = []
 
 process.on('message', (count: number) => void growTo(count))

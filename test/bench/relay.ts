@@ -20,7 +20,7 @@ export async function benchRelay(): Promise<Report> {
   )
   const relay = spawnSouk(['relay', 'start', '--config', config, '--json'])
   const { addresses } = JSON.parse(await firstLine(relay)) as { addresses: string[] }
-  const guests = fork(join(import.meta.dirname, 'relay-guests.ts'), addresses.slice(0, 1))
+  const guests = fork(join(import.meta.dirname, 'relay-guests.ts'), [addresses[0] ?? '', join(folder.path, 'guests')])
   try {
     await wait(settleMs)
     const idle = await rssOf(relay)

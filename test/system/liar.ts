@@ -1,8 +1,6 @@
 /** A relay that says that it keeps letters, and does with them what it likes. */
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { lpStream } from '@libp2p/utils'
-import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex, concatBytes } from '@noble/hashes/utils.js'
 import { decodeCanonical, encodeCanonical } from '@souk/records'
 import type { Stranger } from './stranger.ts'
 
@@ -52,7 +50,7 @@ export async function serveLies({ network }: Stranger): Promise<Liar> {
     if (op === 'list') liar.asked++
     if (op === 'put') return { status: 'kept' }
     if (op === 'challenge') return { nonce: new Uint8Array(randomBytes(32)) }
-    if (op === 'list') return { ids: concatBytes(...shown(liar.lie, left).map((each) => sha256(each))), more: false }
+    if (op === 'list') return { ids: joined(shown(liar.lie, left).map(sha256)), more: false }
     return op === 'take' ? { envelopes: given(liar.lie, { left, ids: ids ?? new Uint8Array() }) } : {}
   }
 
@@ -87,10 +85,8 @@ function shown(lie: Lie, left: readonly Uint8Array[]): Uint8Array[] {
 function given(lie: Lie, { left, ids }: { left: readonly Uint8Array[]; ids: Uint8Array }): Uint8Array[] {
   if (lie === 'withholds') return []
   if (lie === 'unasked') return left.map(altered)
-  const asked = new Set(
-    Array.from({ length: ids.length / 32 }, (_, at) => bytesToHex(ids.slice(at * 32, at * 32 + 32)))
-  )
-  return shown(lie, left).filter((envelope) => asked.has(bytesToHex(sha256(envelope))))
+  const asked = new Set(Array.from({ length: ids.length / 32 }, (_, at) => hexOf(ids.slice(at * 32, at * 32 + 32))))
+  return shown(lie, left).filter((envelope) => asked.has(hexOf(sha256(envelope))))
 }
 
 /** One bit in the middle, where the sealed box is. */
@@ -103,5 +99,17 @@ function altered(envelope: Uint8Array): Uint8Array {
 
 /** The same for the same letter, so that it is found again by its hash. */
 function noiseLike(envelope: Uint8Array): Uint8Array {
-  return concatBytes(sha256(envelope), sha256(sha256(envelope)))
+  return joined([sha256(envelope), sha256(sha256(envelope))])
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(hash('sha256', bytes, 'buffer'))
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(parts))
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
 }

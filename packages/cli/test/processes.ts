@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { afterAll } from 'vitest'
 
 /** What a finished command left behind. */
@@ -113,10 +114,10 @@ export async function startDaemon(home: string, args: readonly string[] = []): P
 export function startLines(
   home: string,
   args: readonly string[]
-): { lines: AsyncIterable<string>; child: ChildProcess } {
+): { lines: AsyncIterable<string>; child: ChildProcess; stderr: Readable } {
   const child = launch(process.execPath, [...nodeArguments, ...args], home)
-  if (child.stdout === null) throw new Error('it has no output')
-  return { lines: createInterface({ input: child.stdout }), child }
+  if (child.stdout === null || child.stderr === null) throw new Error('it has no output')
+  return { lines: createInterface({ input: child.stdout }), child, stderr: child.stderr }
 }
 
 function launch(command: string, args: readonly string[], home: string, env: NodeJS.ProcessEnv = {}): ChildProcess {

@@ -37,14 +37,14 @@ test('a relay says where it is, and a node starts from it', async () => {
 
 test('a relay reads its lists again when it is told to, and keeps them when they are wrong', async () => {
   const { home, path } = await configFile()
-  const { lines, child } = startLines(home, ['relay', 'start', '--config', path, '--json'])
+  const { lines, child, stderr } = startLines(home, ['relay', 'start', '--config', path, '--json'])
   const events = lines[Symbol.asyncIterator]()
   const next = async (): Promise<unknown> => JSON.parse((await events.next()).value as string)
   const { httpUrl } = (await next()) as { httpUrl: string }
   const config = await readFile(path, 'utf8')
   await writeFile(path, `${config}deny: {addresses: [everybody]}\n`)
   child.kill('SIGHUP')
-  const [warning] = (await once(child.stderr, 'data')) as [Buffer]
+  const [warning] = (await once(stderr, 'data')) as [Buffer]
   expect(warning.toString()).toContain('The lists stay as they were')
   await writeFile(path, `${config}deny: {addresses: [192.0.2.0/24]}\n`)
   child.kill('SIGHUP')
