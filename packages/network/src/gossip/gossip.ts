@@ -75,9 +75,9 @@ export function gossipOptions(guard: Guard): Partial<GossipsubOpts> {
       appSpecificWeight: 1,
       // Above ten peers an address it empties the mesh, and all relayed peers have their relay's address.
       IPColocationFactorWeight: 0,
-      behaviourPenaltyWeight: -1,
-      behaviourPenaltyThreshold: 6,
-      behaviourPenaltyDecay: 0.98
+      // A node that comes back after a crash grafts all its topics at once, having forgotten who asked it to wait: dozens
+      // of penalties, squared, and nobody listens to it for minutes. Floods of GRAFT and IHAVE are paid for at intake.
+      behaviourPenaltyWeight: 0
     }
   }
 }
