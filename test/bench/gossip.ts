@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { lpStream } from '@libp2p/utils'
-import { createNetwork, type Network, peerKeyFromSeed } from '@souk/network'
+import type { Network } from '@souk/network'
 import { type AnyRecord, createVerifier, openRecord, topicOf } from '@souk/records'
-import { createStorage, type Storage } from '@souk/storage'
 import { compare, createSigner, median, percentile, type Report, scratch, sealListings } from './measure.ts'
+import { addressOf, openPeer, type Peer } from './peers.ts'
 
 /** A multiple of each of the sizes. */
 const messages = 210
@@ -32,8 +32,8 @@ async function benchMarket(nodes: number): Promise<Report> {
   await using stack = new AsyncDisposableStack()
   const peers: Peer[] = []
   for (let index = 0; index < nodes; index++) {
-    const peer = stack.use(await openPeer(`${folder.path}/${index}`))
-    for (const other of shuffled(peers).slice(0, linksEach)) await peer.network.connect(addressOf(other))
+    const peer = stack.use(await openPeer(`${folder.path}/${index}`, { search: 'off' }))
+    for (const other of shuffled(peers).slice(0, linksEach)) await peer.network.connect(addressOf(other.network))
     peers.push(peer)
   }
   const [publisher, ...others] = peers
@@ -51,45 +51,6 @@ async function benchMarket(nodes: number): Promise<Report> {
       baseline: fanOutMs / shares
     }),
     [`gossip between ${nodes} nodes, delivery p99, against its p50`]: compare('ms', { value: p99, baseline: p50 })
-  }
-}
-
-interface Peer extends AsyncDisposable {
-  readonly storage: Storage
-  readonly network: Network
-}
-
-async function openPeer(directory: string): Promise<Peer> {
-  const storage = await createStorage({ directory, now: Date.now, search: 'off' })
-  const { records, sync } = storage
-  const network = await createNetwork(
-    {
-      datastore: storage.datastore('libp2p'),
-      privateKey: await peerKeyFromSeed(crypto.getRandomValues(new Uint8Array(32))),
-      // One author with all the listings is beyond a stranger's quota; what is measured is the way, not quota and work.
-      records: {
-        getBytes: (ids) => records.getBytes(ids),
-        get lastSequence() {
-          return records.lastSequence
-        },
-        put: (list) => records.put(list, { own: true, sync: false })
-      },
-      sync
-    },
-    {
-      role: 'node',
-      listen: ['/ip4/127.0.0.1/tcp/0'],
-      carry: { main: ['listings/hg'] },
-      price: { trusts: () => true }
-    }
-  )
-  return {
-    storage,
-    network,
-    async [Symbol.asyncDispose]() {
-      await network[Symbol.asyncDispose]()
-      await storage.close()
-    }
   }
 }
 
@@ -163,12 +124,6 @@ async function cpuMs(task: () => Promise<unknown>): Promise<number> {
   await task()
   const { user, system } = process.cpuUsage(before)
   return (user + system) / 1000
-}
-
-function addressOf({ network }: Peer): string {
-  const [address] = network.addresses()
-  if (address === undefined) throw new Error('a peer that listens has an address')
-  return address.toString()
 }
 
 function shuffled<T>(list: readonly T[]): T[] {

@@ -1,7 +1,7 @@
 import { lpStream } from '@libp2p/utils'
 import { createNetwork, type Network, peerKeyFromSeed } from '@souk/network'
 import { createVerifier, openRecord, type SoukRecord } from '@souk/records'
-import { createStorage, type Storage } from '@souk/storage'
+import { createStorage, type Storage, type StorageInit } from '@souk/storage'
 import { scratch, timed } from './measure.ts'
 
 /** A store with its network: a node without orders, chains and pictures. */
@@ -13,9 +13,9 @@ export interface Peer extends AsyncDisposable {
 const chunkRecords = 128
 const rawProtocol = '/bench/raw/1'
 
-/** Opens a peer on disk. */
-export async function openPeer(directory: string): Promise<Peer> {
-  const storage = await createStorage({ directory, now: Date.now, limits: {} })
+/** Opens a peer on disk. @param init.search - `off` where there are many: each has a thread for it. */
+export async function openPeer(directory: string, init: Pick<StorageInit, 'search'> = {}): Promise<Peer> {
+  const storage = await createStorage({ directory, now: Date.now, ...init })
   const network = await openNetwork(storage)
   return {
     storage,
