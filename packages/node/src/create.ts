@@ -25,6 +25,7 @@ import {
 import { createStorage, type Storage } from '@souk/storage'
 import type { CID } from 'multiformats/cid'
 import { type Acquaintances, createAcquaintances } from './acquaintances.ts'
+import { createCompany } from './company.ts'
 import { type Chains, createChains } from './chains.ts'
 import type { ChainInit, NetworkInit, TrustInit } from './config.ts'
 import { NodeError } from './errors.ts'
@@ -216,6 +217,10 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
       { chains: init.chains ?? [], now }
     )
   )
+  const company = createCompany(
+    { records, profiles, keeper: network.keeper, onError },
+    { followed: init.trust?.curators ?? [], signal: closing.signal }
+  )
   const orders: OrderDesk = opened.use(
     createOrders(
       {
@@ -230,6 +235,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
         regionOf: async (did) => (await profiles.contentOf(did))?.region,
         onChange: (order) => {
           acquaintances.meet(order)
+          company.follow(order)
           bus.emit({ type: 'order', id: order.id, phase: order.phase })
         },
         onProblem
@@ -268,7 +274,10 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
   forwardEvents({ storage, network, bus, mail, profiles, onError }, { signal: closing.signal })
   const sync = followSync(network, (state) => bus.emit({ type: 'sync', state }))
   await followOwnProfile({ records, profiles, network, onError }, { did: identity.did, now, signal: closing.signal })
-  for (const order of await orders.list()) acquaintances.meet(order)
+  for (const order of await orders.list()) {
+    acquaintances.meet(order)
+    company.follow(order)
+  }
   mail.start()
   chains.start()
   opened.use(

@@ -68,3 +68,6 @@ export const deadlinesEveryMs = 30_000
 /** First retry of a step on chain that failed; doubles up to {@link chainRetryMsMax}. */
 export const chainRetryMs = 2_000
 export const chainRetryMsMax = 5 * minute
+
+/** People whose connections are kept: a busy seller's others are reached when there is something to say. */
+export const companyMax = 64

@@ -62,6 +62,16 @@ export function dialTargetOf({ id, addresses }: Reachable['peers'][number]): Dia
   }
 }
 
+/** The installations that somebody names, for the keeper of connections; what is no peer is passed over. */
+export function installationsOf({ peers }: Pick<Reachable, 'peers'>): MailboxServer[] {
+  return peers.flatMap((named) => {
+    const [target] = dialTargetOf(named)
+    return target === undefined
+      ? []
+      : [{ peer: peerIdFromString(named.id), addresses: Array.isArray(target) ? target : [] }]
+  })
+}
+
 /** The relays that keep letters for somebody; what is no address is passed over. */
 export function serversOf({ mailboxes = [] }: Pick<Reachable, 'mailboxes'>): MailboxServer[] {
   return mailboxes.flatMap(serverOf).slice(0, mailboxesMax)
