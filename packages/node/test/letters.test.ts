@@ -79,7 +79,7 @@ test('an identity restored from its words alone gets the letters that were writt
 
   const restored = await openNode({ identity: identityFromPhrase(phrase), near: [hub] })
   await until(restored, async () => (await restored.orders.list()).some((one) => one.id === order.id))
-  expect((await restored.profiles.get(restored.did))?.name).toBe('Ana')
+  await until(restored, async () => (await restored.profiles.get(restored.did))?.name === 'Ana')
   await until(buyer, async () => (await buyer.orders.get(order.id)).letters === 'delivered')
 })
 
