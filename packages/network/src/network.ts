@@ -137,6 +137,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
     { libp2p, guard, gate, source, records },
     {
       scopes: () => channels,
+      carriersOf: (market, channel) => gossip.carriersOf(market, channel),
       sessionsMax: init.catchUpsMax ?? catchUpsMax[init.role],
       clock: now,
       cpuMs: init.cpuMs ?? threadCpuMs

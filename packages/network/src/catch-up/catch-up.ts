@@ -15,7 +15,9 @@ import {
   hintDelayMs,
   hintPeersMax,
   newsAfterMs,
+  carriersPerRound,
   peersPerRound,
+  peersPerRoundMax,
   roundEveryMs,
   syncProtocol
 } from './limits.ts'
@@ -56,9 +58,11 @@ export interface CatchUpInit {
   readonly cpuMs: () => number
   /** What to fetch, by market. Asked each time, since subscriptions come and go. */
   readonly scopes: () => ReadonlyMap<string, readonly Channel[]>
+  /** Who says that they carry a channel, connected or not. */
+  readonly carriersOf: (market: string, channel: Channel) => readonly PeerId[]
 }
 
-/** Starts serving; asks each peer that connects, and three every hour. */
+/** Starts serving; asks each peer that connects, and some every hour. */
 export async function createCatchUp(components: CatchUpComponents, init: CatchUpInit): Promise<CatchUp> {
   const catchUp = new DefaultCatchUp(components, init)
   await catchUp.start()
@@ -170,8 +174,21 @@ class DefaultCatchUp implements CatchUp {
   }
 
   #askSome(): void {
-    for (const peer of shuffled(this.peers()).slice(0, peersPerRound))
-      this.#enqueue(peer, { depth: 'all', tell: false })
+    for (const peer of this.#peersOfRound()) this.#enqueue(peer, { depth: 'all', tell: false })
+  }
+
+  /** Some at random, and enough carriers of each channel: who carries others has nothing for us, and one may lie. */
+  #peersOfRound(): PeerId[] {
+    const chosen = new Map(shuffled(this.peers()).slice(0, peersPerRound).map(named))
+    for (const [market, channels] of this.#init.scopes()) {
+      for (const channel of channels) {
+        const carriers = shuffled(this.#init.carriersOf(market, channel)).map(named)
+        const missing = carriersPerRound - carriers.filter(([name]) => chosen.has(name)).length
+        const others = carriers.filter(([name]) => this.#peers.has(name) && !chosen.has(name))
+        for (const [name, peer] of others.slice(0, Math.max(0, missing))) chosen.set(name, peer)
+      }
+    }
+    return [...chosen.values()].slice(0, peersPerRoundMax)
   }
 
   /** One peer at a time: the first brings what is missing, the next ones only what the first kept back. */
@@ -303,6 +320,10 @@ function createLane(): <T>(task: () => Promise<T>) => Promise<T> {
     last = next.catch(() => {})
     return next
   }
+}
+
+function named(peer: PeerId): [name: string, peer: PeerId] {
+  return [peer.toString(), peer]
 }
 
 function shuffled<T>(list: readonly T[]): T[] {

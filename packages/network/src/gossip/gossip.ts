@@ -39,6 +39,8 @@ export interface Gossip {
    * @returns How many peers it went to; 0 too when our own budget is used up.
    */
   publish(record: Pick<SoukRecord, 'market' | 'channel' | 'bytes'>): Promise<number>
+  /** Peers that say that they carry a channel. */
+  carriersOf(market: string, channel: Channel): PeerId[]
 }
 
 /** How the gossipsub service is set up; the topics come later, by {@link Gossip.subscribe}. */
@@ -136,6 +138,7 @@ export function createGossip(
       pubsub.unsubscribe(topic)
       pubsub.topicValidators.delete(topic)
     },
+    carriersOf: (market, channel) => pubsub.getSubscribers(topicOf(market, channel)),
     publish: async ({ market, channel, bytes }) => {
       if (!maySend(0)) return 0
       const { recipients } = await pubsub.publish(topicOf(market, channel), bytes)
