@@ -103,8 +103,9 @@ describe('a flood of what is valid', () => {
     expect(figures.messagesTakenBeforeCut).toBeGreaterThan(100)
     expect(figures.messagesTakenBeforeCut).toBeLessThanOrEqual(takenMax(figures, 1))
     expect(figures.rssGrowthMiB).toBeLessThanOrEqual(rssGrowthMiBMax.valid)
-    const after = await attack('none', { limitMs: 3000 })
-    expect(after.deliveryP50Ms).toBeLessThan(2000)
+    // What the relay kept back of the honest comes by catch-up; what they say now, by gossip again.
+    const after = async () => (await attack('none', { limitMs: 1000 })).deliveryP50Ms
+    await expect.poll(after, { timeout: 30_000, interval: 0 }).toBeLessThan(2000)
   })
 
   test('without the work that is asked: cut off at the end of its burst', async () => {
