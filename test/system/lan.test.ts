@@ -74,6 +74,9 @@ async function trade(): Promise<void> {
   expect(bought && shared(bought)).toEqual(sold && shared(sold))
 }
 
+/** mDNS asks every 20 s, and a datagram may be lost. */
+const patience = { timeoutMs: 100_000 }
+
 test('two who met before find each other on a LAN with every relay off, at other ports, and trade', async (context) => {
   if (!(await isMulticastHeard())) context.skip('no multicast on this machine: mDNS has nothing to work with')
   await seller.call('PUT /v1/profile', { body: { name: 'Ana' } })
@@ -87,10 +90,10 @@ test('two who met before find each other on a LAN with every relay off, at other
   expect([...seller.addresses, ...buyer.addresses].filter((address) => before.includes(address))).toEqual([])
 
   await Promise.all([
-    buyer.until('the seller on the LAN', async () => (await peersOf(buyer)).includes(seller.peerId)),
-    seller.until('the buyer on the LAN', async () => (await peersOf(seller)).includes(buyer.peerId))
+    buyer.until('the seller on the LAN', async () => (await peersOf(buyer)).includes(seller.peerId), patience),
+    seller.until('the buyer on the LAN', async () => (await peersOf(seller)).includes(buyer.peerId), patience)
   ])
   expect(await peersOf(buyer)).toEqual([seller.peerId])
   expect(await peersOf(seller)).toEqual([buyer.peerId])
   await trade()
-}, 180_000)
+}, 240_000)
