@@ -48,3 +48,6 @@ export const transitDaysDefault = 5
 
 /** Listings of an import under way at once: enough to share each write, few enough for their photographs. */
 export const importedAtOnce = 8
+
+/** Garbage that a node or relay keeps before it is collected, in % of what is alive: V8's own choice is up to 300. */
+export const heapGrowthPercent = 30

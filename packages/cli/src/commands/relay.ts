@@ -1,5 +1,6 @@
 import type { Relay, RelayConfig, RelayProblem, Removed } from '@souk/relay'
 import type { Command } from 'commander'
+import { boundHeapGrowth } from '../heap.ts'
 import { type Begin, type Invocation, untilAborted } from '../invocation.ts'
 import { readText } from '../input.ts'
 import { printable, printableJson } from '../text.ts'
@@ -39,6 +40,7 @@ export function addRelay(relay: Command, begin: Begin): void {
 }
 
 async function start(run: Invocation, flags: RelayFlags): Promise<void> {
+  boundHeapGrowth()
   const [{ createRelay }, config] = await Promise.all([import('@souk/relay'), readRelayConfig(flags.config)])
   const onProblem = ({ code, message }: RelayProblem): void =>
     run.out.warn(`${new Date().toISOString()} ${printable(code)}: ${printable(message)}`)

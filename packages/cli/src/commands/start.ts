@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { ConfigFlags } from '../config.ts'
 import type { Daemon } from '../daemon.ts'
 import { showError } from '../errors.ts'
+import { boundHeapGrowth } from '../heap.ts'
 import { makeHome, readIdentity, readOptional } from '../home.ts'
 import { type Begin, type Invocation, untilAborted } from '../invocation.ts'
 import { stopTimeoutMs } from '../limits.ts'
@@ -28,6 +29,7 @@ export function addStart(command: Command, begin: Begin): void {
 
 /** Runs a node until it is told to end. An empty home gets an identity first. */
 async function start(run: Invocation, options: StartOptions): Promise<void> {
+  boundHeapGrowth()
   const { home, host } = run
   const begunAtMs = performance.now()
   await makeHome(home)
