@@ -4,13 +4,14 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { compare, type Report, scratch } from './measure.ts'
-import { firstLine, rssOf, spawnSouk, stop } from './process.ts'
+import { cpuSecondsOf, firstLine, rssOf, spawnSouk, stop } from './process.ts'
 
-const reservations = [100, 500]
+const reservations = [100, 250, 500]
 /** What handshakes leave behind is collected by then. */
 const settleMs = 10_000
+const restMs = 10_000
 
-/** What a relay takes in memory with nobody, 100 and 500 nodes holding a reservation, each with its connection. */
+/** What a relay takes with nobody, and with nodes that hold a reservation, each with its connection. */
 export async function benchRelay(): Promise<Report> {
   await using folder = await scratch()
   const config = join(folder.path, 'relay.yaml')
@@ -22,15 +23,18 @@ export async function benchRelay(): Promise<Report> {
   const { addresses } = JSON.parse(await firstLine(relay)) as { addresses: string[] }
   const guests = fork(join(import.meta.dirname, 'relay-guests.ts'), [addresses[0] ?? '', join(folder.path, 'guests')])
   try {
-    await wait(settleMs)
-    const idle = await rssOf(relay)
+    const idle = await rest(relay)
     const report: Report = {}
     for (const count of reservations) {
       await reserve(guests, count)
-      await wait(settleMs)
+      const busy = await rest(relay)
       report[`RSS of a relay with ${count} reservations, against none`] = compare('MB', {
-        value: (await rssOf(relay)) / 1e6,
-        baseline: idle / 1e6
+        value: busy.rssMb,
+        baseline: idle.rssMb
+      })
+      report[`CPU of a relay with ${count} reservations, against none`] = compare('% of a core', {
+        value: busy.cpuPercent,
+        baseline: idle.cpuPercent
       })
     }
     return report
@@ -38,6 +42,15 @@ export async function benchRelay(): Promise<Report> {
     await stop(guests)
     await stop(relay)
   }
+}
+
+/** What a process takes once it has settled. */
+async function rest(relay: ChildProcess): Promise<{ rssMb: number; cpuPercent: number }> {
+  await wait(settleMs)
+  const before = await cpuSecondsOf(relay)
+  await wait(restMs)
+  const cpuSeconds = (await cpuSecondsOf(relay)) - before
+  return { rssMb: (await rssOf(relay)) / 1e6, cpuPercent: (cpuSeconds / restMs) * 1e5 }
 }
 
 async function reserve(guests: ChildProcess, count: number): Promise<void> {
