@@ -12,7 +12,7 @@
  * @packageDocumentation
  */
 export type { PutOutcome } from './admission.ts'
-export type { CheckReport, DamagedPartition } from './check.ts'
+export type { CheckDepth, CheckReport, DamagedPartition } from './check.ts'
 export type { DiskState } from './disk.ts'
 export type { RemovalReason, RemovedRecord } from './draft.ts'
 export type { StoredRecord, Trust } from './entry.ts'

@@ -110,3 +110,6 @@ export const showingMax = 16
 
 /** A second copy smaller than this is not worth writing anew. */
 export const journalBytesMin = 4 * 1024 * 1024
+
+/** A read that comes upon damage has everything looked at, at most this often: a second for each 100,000 records. */
+export const lookCloserMs = 30_000

@@ -43,6 +43,8 @@ import type { StorageOp, Table, Tables } from './tables.ts'
 export interface RecordEvents {
   readonly stored: readonly StoredRecord[]
   readonly removed: readonly RemovedRecord[]
+  /** A read came upon bytes that are not what was written. */
+  readonly damaged: { readonly digest: Uint8Array }
 }
 
 export interface PutOptions {
@@ -201,12 +203,17 @@ class LevelRecordStore implements RecordStore {
   async get(id: RecordId, { verify = false }: { verify?: boolean } = {}): Promise<AnyRecord | undefined> {
     const digest = recordDigest(id)
     const value = await this.#tables.records.get(digest)
-    return value === undefined ? undefined : intact(digest, value, verify).record
+    return value === undefined ? undefined : this.#intact(digest, value, verify).record
   }
 
   async getBytes(ids: readonly RecordId[]): Promise<(Uint8Array | undefined)[]> {
-    const values = await this.#tables.records.getMany(ids.map(recordDigest))
-    return values.map((value) => (value === undefined ? undefined : recordBytesOf(value)))
+    const digests = ids.map(recordDigest)
+    const values = await this.#tables.records.getMany(digests)
+    return values.map((value, index) => {
+      const bytes = value === undefined ? undefined : recordBytesOf(value)
+      if (value !== undefined && bytes === undefined) this.#onDamaged(digests[index] as Uint8Array)
+      return bytes
+    })
   }
 
   async head(slot: Slot): Promise<AnyRecord | undefined> {
@@ -449,15 +456,28 @@ class LevelRecordStore implements RecordStore {
     ])
   }
 
-  /** The stored records of these digests; what is missing or damaged is left out, and found by the check. */
+  /** The stored records of these digests; what is missing or damaged is left out. */
   async #stored(digests: readonly Uint8Array[]): Promise<StoredRecord[]> {
     if (digests.length === 0) return []
     const values = await this.#tables.records.getMany([...digests])
     return digests.flatMap((digest, index) => {
       const value = values[index]
       const stored = value === undefined ? undefined : decodeStored(digest, value)
+      if (value !== undefined && stored === undefined) this.#onDamaged(digest)
       return stored === undefined ? [] : [stored]
     })
+  }
+
+  #intact(digest: Uint8Array, value: Uint8Array, verify: boolean): StoredRecord {
+    const stored = decodeStored(digest, value)
+    if (stored !== undefined && (!verify || isAuthentic(stored.record))) return stored
+    this.#onDamaged(digest)
+    const id = recordIdOfDigest(digest)
+    throw new StorageError('damaged', `the bytes stored for ${id} are not what was written; fetch it from a peer again`)
+  }
+
+  #onDamaged(digest: Uint8Array): void {
+    this.#events.emit('damaged', { digest })
   }
 
   async #records(digests: readonly Uint8Array[]): Promise<AnyRecord[]> {
@@ -557,15 +577,6 @@ function entriesTouchedBy(draft: Draft, { record, digest, trust }: Candidate): U
 
 function sequencesOf({ stored, removed }: Draft): number[] {
   return [0, ...stored.map(({ sequence }) => sequence), ...removed.map(({ sequence }) => sequence)]
-}
-
-function intact(digest: Uint8Array, value: Uint8Array, verify: boolean): StoredRecord {
-  const stored = decodeStored(digest, value)
-  if (stored === undefined || (verify && !isAuthentic(stored.record))) {
-    const id = recordIdOfDigest(digest)
-    throw new StorageError('damaged', `the bytes stored for ${id} are not what was written; fetch it from a peer again`)
-  }
-  return stored
 }
 
 /** A range that ends before the record that a page ended with. */

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LevelDatastore } from 'datastore-level'
 import type { Datastore } from 'interface-datastore'
-import { checkRecords, type CheckReport } from './check.ts'
+import { type CheckDepth, checkRecords, type CheckReport } from './check.ts'
 import { type OpenedDatabase, openDatabase } from './database.ts'
 import { createDisk, type Disk, type DiskInit, type DiskState, isDiskFull } from './disk.ts'
 import { decodeStored } from './entry.ts'
@@ -12,6 +12,7 @@ import { type Inbox, type InboxDraft, openInbox } from './inbox.ts'
 import { createLane } from './lane.ts'
 import {
   lastReserveBytes,
+  lookCloserMs,
   putOffMs,
   recoverEveryMs,
   refusedMs,
@@ -77,8 +78,11 @@ export interface Storage extends AsyncDisposable {
   recover(): Promise<boolean>
   /** Resolves with the check that every start makes. */
   readonly checked: Promise<CheckReport>
-  /** Looks for silent damage. @param options.deep - Reads every record and verifies it, 0.2 ms each. */
-  check(options: { deep: boolean; signal?: AbortSignal }): Promise<CheckReport>
+  /**
+   * Looks for silent damage, takes it out so that peers are asked for it again, and puts back what is the user's own.
+   * A read that comes upon damage has all bytes looked at, within the minute.
+   */
+  check(options: { depth: CheckDepth; signal?: AbortSignal }): Promise<CheckReport>
   /**
    * A part of the database for another package, with string keys: `abstract-level`'s own interface.
    *
@@ -241,6 +245,9 @@ class LevelStorage implements Storage {
   readonly #closing = new AbortController()
   /** Sublevels that others asked for: each is made once. */
   readonly #given = new Map<string, unknown>()
+  /** When a read last had all bytes looked at. */
+  #lookedAtMs = -Infinity
+  #looking: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | undefined
 
   constructor(parts: Parts) {
@@ -251,8 +258,9 @@ class LevelStorage implements Storage {
     this.orders = parts.orders
     this.outbox = parts.outbox
     this.inbox = parts.inbox
+    parts.records.on('damaged', () => this.#lookCloser())
     parts.disk.onState((state) => this.#events.emit('state', state))
-    this.checked = this.check({ deep: false, signal: this.#closing.signal })
+    this.checked = this.check({ depth: 'ids', signal: this.#closing.signal })
     // Whoever awaits `checked` sees the failure; a store that is closed meanwhile is none.
     this.checked.catch(() => undefined)
   }
@@ -269,10 +277,21 @@ class LevelStorage implements Storage {
     return this.#parts.disk.recover()
   }
 
-  async check(options: { deep: boolean; signal?: AbortSignal }): Promise<CheckReport> {
+  async check(options: { depth: CheckDepth; signal?: AbortSignal }): Promise<CheckReport> {
+    const { copy, records, tables, now } = this.#parts
     const report = await checkRecords(this.#parts, options)
-    if (report.damaged.length > 0) this.#events.emit('damaged', report)
+    if (report.damaged.length === 0) return report
+    if (copy !== undefined) await restoreOwn(copy, { records, tables, nowMs: now() })
+    this.#events.emit('damaged', report)
     return report
+  }
+
+  /** At most once a while: on a disk that takes no writes the same damage is met at each read. */
+  #lookCloser(): void {
+    const nowMs = this.#parts.now()
+    if (nowMs - this.#lookedAtMs < lookCloserMs) return
+    this.#lookedAtMs = nowMs
+    this.#looking = this.check({ depth: 'bytes', signal: this.#closing.signal }).catch(() => undefined)
   }
 
   sublevel<V>(name: string, { values }: { values: 'json' | 'bytes' }): Sublevel<V> & Sublevel<Uint8Array> {
@@ -315,6 +334,7 @@ class LevelStorage implements Storage {
   async #close(): Promise<void> {
     this.#closing.abort()
     await this.checked.catch(() => undefined)
+    await this.#looking
     await this.#parts.lane.idle()
     await this.#parts.search.close()
     await this.#parts.disk.close()
