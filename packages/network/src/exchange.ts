@@ -9,6 +9,7 @@ import type { AbortOptions, Connection, Libp2p, PeerId, Stream } from '@libp2p/i
 import { lpStream } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { RecordError, decodeCanonical } from '@souk/records'
+import { createDeadline, type Deadline } from './deadline.ts'
 import { Desk } from './desk.ts'
 import { blockOf } from './guard/address.ts'
 import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts'
@@ -62,8 +63,8 @@ export async function serveExchange(
 ): Promise<() => Promise<void>> {
   const { libp2p, guard } = components
   const { protocol, limits } = init
-  const stopping = new AbortController()
   const desk = new Desk(limits.concurrencyMax)
+  const open = new Set<Deadline>()
 
   const onStream = async (stream: Stream, connection: Connection): Promise<void> => {
     const { remotePeer } = connection
@@ -72,8 +73,10 @@ export async function serveExchange(
       stream.abort(new ProtocolError('refused', 'this peer has used up what it may ask'))
       return
     }
-    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(limits.timeoutMs)])
-    await answerOne(stream, connection, { ...init, guard, signal, desk })
+    using deadline = createDeadline(Math.min(questionMs, limits.timeoutMs), tookTooLong)
+    open.add(deadline)
+    await answerOne(stream, connection, { ...init, guard, deadline, desk })
+    open.delete(deadline)
   }
   await libp2p.handle(protocol, onStream, {
     maxInboundStreams: limits.streamsPerConnectionMax,
@@ -81,7 +84,7 @@ export async function serveExchange(
   })
   return async () => {
     await libp2p.unhandle(protocol)
-    stopping.abort(new ProtocolError('refused', `${protocol} is being stopped`))
+    for (const deadline of open) deadline.abort(new ProtocolError('refused', `${protocol} is being stopped`))
   }
 }
 
@@ -162,18 +165,20 @@ interface AnswerContext {
   readonly limits: ExchangeLimits
   readonly answer: Answerer
   readonly guard: Guard
-  readonly signal: AbortSignal
+  readonly deadline: Deadline
   readonly desk: Desk
 }
 
 async function answerOne(stream: Stream, connection: Connection, context: AnswerContext): Promise<void> {
-  const { limits, guard, signal, protocol, desk } = context
+  const { limits, guard, deadline, protocol, desk } = context
+  const { signal } = deadline
   const peer = connection.remotePeer
+  const openedMs = performance.now()
   const release = abortWith(stream, signal)
   try {
     const frames = framesOf(stream, limits.questionBytesMax)
-    const inTime = AbortSignal.any([signal, AbortSignal.timeout(questionMs)])
-    const question = (await frames.read({ signal: inTime })).slice()
+    const question = (await frames.read({ signal })).slice()
+    deadline.extend(limits.timeoutMs - (performance.now() - openedMs))
     if (!guard.allow(peer, protocol, question.length / 1024)) {
       throw new ProtocolError('refused', 'this peer has used up what it may send')
     }
@@ -201,7 +206,7 @@ async function answerAt(
   const block = blockOf(address)
   if (!desk.enter(block)) throw new ProtocolError('refused', 'too many questions at once')
   try {
-    const { signal } = context
+    const { signal } = context.deadline
     return await Promise.race([context.answer(question, { peer, address, signal }), endOf(signal)])
   } finally {
     desk.leave(block)
@@ -272,6 +277,10 @@ function endSoon(stream: Stream): void {
   stream.addEventListener('close', () => clearTimeout(timer), { once: true })
 }
 
+function tookTooLong(): ProtocolError {
+  return new ProtocolError('timed-out', 'the exchange took too long')
+}
+
 /** Rejects when the signal fires: work that does not heed it holds no place. */
 function endOf(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
@@ -283,7 +292,7 @@ function endOf(signal: AbortSignal): Promise<never> {
 
 /** Cuts the stream when the signal fires. */
 function abortWith(stream: Stream, signal: AbortSignal): () => void {
-  const onAbort = (): void => stream.abort(new ProtocolError('timed-out', 'the exchange took too long'))
+  const onAbort = (): void => stream.abort(tookTooLong())
   if (signal.aborted) onAbort()
   signal.addEventListener('abort', onAbort, { once: true })
   return () => signal.removeEventListener('abort', onAbort)

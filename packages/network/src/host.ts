@@ -35,6 +35,7 @@ import {
 } from './limits.ts'
 import { createPuncher, type Puncher } from './punch.ts'
 import { quicFor, withoutQuic } from './quic.ts'
+import { noteProtocolsOnce } from './spoken.ts'
 
 /** What a host is for. A relay also carries connections between peers that cannot reach each other. */
 export type Role = 'node' | 'relay'
@@ -124,6 +125,7 @@ export async function createHost(
     peerDiscovery: init.mdns === true ? [lanDiscovery()] : [],
     services: servicesOf(init, { guard, puncher })
   })
+  noteProtocolsOnce(host.peerStore)
   puncher.attach(host)
   guard.attach(host, {
     connectionsMax: connections,

@@ -48,6 +48,9 @@ export const pingTimeoutMs = 10_000
 /** A peer's address is believed for two days and a peer remembered for seven: one lapsed address fails a look-up. */
 export const peerStoreAges = { maxAddressAge: 48 * 3_600_000, maxPeerAge: 7 * 24 * 3_600_000 } as const
 
+/** Peers of which it is remembered what they speak: more than a relay has connections. About 1 kB each. */
+export const spokenPeersMax = 2048
+
 /** What one stream may have in flight: with 1 MiB a link of 50 ms carries 20 MiB/s. */
 export const streamWindowBytes = 1 << 20
 

@@ -29,13 +29,6 @@ export function prefixRange(prefix: string): { gte: string; lt: string } {
   return { gte: prefix, lt: `${prefix.slice(0, -1)}0` }
 }
 
-/** How many keys a range has, counting no further than `most`. */
-export async function countKeys(store: KeyValueStore, prefix: string, most: number): Promise<number> {
-  let count = 0
-  for await (const _ of store.keys({ ...prefixRange(prefix), limit: most })) count++
-  return count
-}
-
 /** A time as a key part: sorts by time. */
 export function timeKey(timeMs: number): string {
   return timeMs.toString().padStart(15, '0')

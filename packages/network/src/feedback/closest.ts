@@ -1,8 +1,8 @@
 /** Which peers keep the set of a subject: those nearest to SHA-256("souk/feedback/" ‖ public key) in the DHT. */
 import type { AbortOptions, Libp2p, PeerId } from '@libp2p/interface'
 import { EventTypes, type KadDHT } from '@libp2p/kad-dht'
-import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, concatBytes, utf8ToBytes } from '@noble/hashes/utils.js'
+import { sha256 } from '../sha256.ts'
 import { candidatesMax, closestCacheMax, closestCacheMs, keepersMax, lookupTimeoutMs } from './limits.ts'
 
 /** Finds the peers near a subject, nearest first. */

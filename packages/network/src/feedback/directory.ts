@@ -186,7 +186,7 @@ export async function createFeedbackDirectory(
     find,
     get,
     republish: (options = {}) => republisher.run(options),
-    held: () => ({ subjects: shelf.subjects().length, records: shelf.count() }),
+    held: () => ({ subjects: shelf.subjectCount(), records: shelf.count() }),
     drop: (author) => shelf.drop(author),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)

@@ -12,12 +12,12 @@
  * that brought it; `e/<subject>/<rank>/<digest>` the order of giving way in a set, last first;
  * `o/<block>/<distance>/<subject>/<rank>/<digest>` that of what a block brought; `x/<expiry>/<subject>/<digest>`; `secret`.
  */
-import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, concatBytes, hexToBytes, randomBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { conflictsPerSlotMax, recordDigest, reopenRecord } from '@souk/records'
 import { Shares } from '../guard/shares.ts'
 import { ProtocolError } from '../protocol-error.ts'
-import { countKeys, createQueue, type KeyValueOperation, type KeyValueStore, prefixRange, timeKey } from '../store.ts'
+import { sha256 } from '../sha256.ts'
+import { createQueue, type KeyValueOperation, type KeyValueStore, prefixRange, timeKey } from '../store.ts'
 import { shelfLimits } from './limits.ts'
 import { addToSum, type SetPage, type SetSummary } from './located-set.ts'
 import type { FeedbackRecord } from './value.ts'
@@ -46,6 +46,8 @@ export interface Shelf {
   records(subject: Uint8Array): Promise<FeedbackRecord[]>
   /** Public keys of all subjects that it holds something of. */
   subjects(): Uint8Array[]
+  /** How many those are. */
+  subjectCount(): number
   /** Records of all subjects together. */
   count(): number
   /** Drops what has expired. */
@@ -79,8 +81,11 @@ export async function createShelf(
 
   async function add(record: FeedbackRecord, from: { block: string } | undefined): Promise<'kept' | 'known'> {
     const entry = placesOf(record, from === undefined ? own : nameOf(from.block, secret))
-    if ((await store.get(entry.keys.record)) !== undefined) return 'known'
-    await checkAuthor(entry)
+    // Of a new subject there is nothing to look for: whoever comes with many of them gets no read for each.
+    if (sets.has(entry.subject)) {
+      if ((await store.get(entry.keys.record)) !== undefined) return 'known'
+      await checkAuthor(entry)
+    }
     const leaving = await makeRoom(entry)
     await store.batch([...(leaving ? removalOf(leaving) : []), ...insertionOf(entry, record.bytes)])
     if (leaving) tallyEntry(leaving, -1n)
@@ -114,11 +119,16 @@ export async function createShelf(
   }
 
   async function checkAuthor({ subject, author, slot }: Entry): Promise<void> {
-    if ((await countKeys(store, `a/${subject}/${author}/${slot}/`, conflictsPerSlotMax)) >= conflictsPerSlotMax) {
+    const most = limits.recordsPerAuthorMax
+    let [ofAuthor, ofSlot] = [0, 0]
+    for await (const key of store.keys({ ...prefixRange(`a/${subject}/${author}/`), limit: most })) {
+      ofAuthor++
+      if (key.startsWith(`a/${subject}/${author}/${slot}/`)) ofSlot++
+    }
+    if (ofSlot >= conflictsPerSlotMax) {
       throw new ProtocolError('slot-full', `${conflictsPerSlotMax} differing records of one order are held already`)
     }
-    const most = limits.recordsPerAuthorMax
-    if ((await countKeys(store, `a/${subject}/${author}/`, most)) >= most) {
+    if (ofAuthor >= most) {
       throw new ProtocolError('author-full', `${most} records of this author on this subject are held already`)
     }
   }
@@ -156,6 +166,7 @@ export async function createShelf(
     subject: Uint8Array,
     { after, limit }: { after: Uint8Array | undefined; limit: number }
   ): Promise<SetPage> {
+    if (!sets.has(bytesToHex(subject))) return { digests: [], more: false }
     const prefix = `r/${bytesToHex(subject)}/`
     const range =
       after === undefined ? prefixRange(prefix) : { gt: prefix + bytesToHex(after), lt: prefixRange(prefix).lt }
@@ -199,6 +210,7 @@ export async function createShelf(
     records,
     get: (subject, digest) => store.get(`r/${bytesToHex(subject)}/${bytesToHex(digest)}`),
     subjects: () => Array.from(sets.keys(), (subject) => hexToBytes(subject)),
+    subjectCount: () => sets.size,
     count: () => total,
     sweep: () => inOrder(sweep),
     drop: (author) => inOrder(() => drop(bytesToHex(author)))

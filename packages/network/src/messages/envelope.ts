@@ -5,7 +5,7 @@
  */
 import { x25519 } from '@noble/curves/ed25519.js'
 import { hkdf } from '@noble/hashes/hkdf.js'
-import { sha256 } from '@noble/hashes/sha2.js'
+import { sha256 as portableSha256 } from '@noble/hashes/sha2.js'
 import { concatBytes, randomBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import {
   compareBytes,
@@ -18,6 +18,7 @@ import {
 } from '@souk/records'
 import { decodeMap, expectShape } from '../exchange.ts'
 import { ProtocolError } from '../protocol-error.ts'
+import { sha256 } from '../sha256.ts'
 import { boxBytesMax, envelopeBytesMax, workBitsMax } from './limits.ts'
 
 /** An envelope as it was read. */
@@ -49,7 +50,8 @@ export function writeFirstEnvelope(init: { to: Uint8Array; box: Uint8Array; bits
 }
 
 /** An envelope whose form and work hold, and whose signature nobody has looked at. */
-export interface UncheckedEnvelope extends Omit<Envelope, 'digest' | 'bytes'> {
+export interface UncheckedEnvelope extends Omit<Envelope, 'bytes'> {
+  readonly sizeBytes: number
   /**
    * Verifies the signature: a hundred times the cost of all before.
    *
@@ -70,15 +72,16 @@ export function readEnvelope(bytes: Uint8Array): UncheckedEnvelope {
   expectShape(Object.keys(rest).length === 0, 'an envelope has no other fields')
   expectShape(isBytes(to, 32) && isBytes(by, 32) && isBytes(sig, 64), 'keys are 32 bytes, signatures 64')
   expectShape(box instanceof Uint8Array && box.length <= boxBytesMax, '`box` is bytes')
-  const known = { to, by, box: new Uint8Array(box), workBits: checkWork(pow, { v, to, by, box }) }
+  const workBits = checkWork(pow, { v, to, by, box })
+  const known = { to, by, box: new Uint8Array(box), workBits, digest: sha256(bytes) }
   return {
     ...known,
+    sizeBytes: bytes.length,
     check() {
       if (!verifySignature({ signature: sig, message: signedBytes(fields), publicKey: by })) {
         throw new ProtocolError('bad-signature', 'the key named by the envelope did not sign it')
       }
-      const own = new Uint8Array(bytes)
-      return { ...known, digest: sha256(own), bytes: own }
+      return { ...known, bytes: new Uint8Array(bytes) }
     }
   }
 }
@@ -108,7 +111,7 @@ export function conversationSigner(init: {
   const [first, second] = init.parties.toSorted(compareBytes) as [Uint8Array, Uint8Array]
   try {
     const shared = x25519.getSharedSecret(init.secret, init.replyKey)
-    return signerFromKey(hkdf(sha256, shared, concatBytes(first, second), conversationInfo, 32))
+    return signerFromKey(hkdf(portableSha256, shared, concatBytes(first, second), conversationInfo, 32))
   } catch (cause) {
     throw new ProtocolError('weak-key', 'the X25519 key is of small order', { cause })
   }

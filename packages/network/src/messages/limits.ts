@@ -77,6 +77,9 @@ export const addressesMax = 50_000
 /** A block of addresses may do as much as so many of its addresses: with IPv6 everybody has billions. */
 export const addressesPerBlock = 8
 
+/** Recipients whose strangers a mailbox server has at hand: a hundred rows of 200 bytes each. */
+export const strangersReadMax = 256
+
 /** A letter of a conversation with no more than this waiting finds the last quarter of a mailbox kept for it. */
 export const fewLetters = 20
 

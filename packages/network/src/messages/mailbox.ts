@@ -6,11 +6,11 @@ import type { Libp2p, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { randomBytes } from '@noble/hashes/utils.js'
 import { verifySignature } from '@souk/records'
-import { type Asker, type ExchangeHost, type Guard, openGuard, serveExchange } from '../exchange.ts'
+import { type Asker, type ExchangeHost, type Guard, isOffence, openGuard, serveExchange } from '../exchange.ts'
 import { addressGroups, blockOf } from '../guard/address.ts'
 import { ProtocolError, type ProtocolErrorCode } from '../protocol-error.ts'
 import type { KeyValueStore } from '../store.ts'
-import { openEnvelope } from './envelope.ts'
+import { readEnvelope } from './envelope.ts'
 import {
   addressesMax,
   addressesPerBlock,
@@ -96,7 +96,7 @@ export async function createMailbox(components: MailboxComponents, init: Mailbox
   }
 
   async function put(bytes: Uint8Array, { address }: Asker): Promise<PutOutcome> {
-    const envelope = openEnvelope(bytes)
+    const envelope = readEnvelope(bytes)
     try {
       left.take(address, 1)
       leftBytes.take(address, bytes.length)
@@ -104,7 +104,7 @@ export async function createMailbox(components: MailboxComponents, init: Mailbox
       if (status === 'kept') init.onChanged?.()
       return { status }
     } catch (error) {
-      if (error instanceof ProtocolError) return { status: 'refused', code: error.code }
+      if (error instanceof ProtocolError && !isOffence(error.code)) return { status: 'refused', code: error.code }
       throw error
     }
   }

@@ -11,23 +11,26 @@
  * `x/<expiry>/<recipient>/<digest>`; `r/<recipient>` when it was opened last; `k/<recipient>/<key>` who is let in;
  * `secret`, so that what is noted of addresses tells nobody which they are.
  */
-import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, concatBytes, hexToBytes, randomBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { decodeCanonical, encodeCanonical } from '@souk/records'
 import { Shares } from '../guard/shares.ts'
 import { ProtocolError } from '../protocol-error.ts'
+import { sha256 } from '../sha256.ts'
 import { createQueue, type KeyValueOperation, type KeyValueStore, prefixRange, timeKey } from '../store.ts'
-import type { Envelope } from './envelope.ts'
-import { fewLetters, idleMailboxMs, type MailboxLimits, reserveShare } from './limits.ts'
+import type { Envelope, UncheckedEnvelope } from './envelope.ts'
+import { fewLetters, idleMailboxMs, type MailboxLimits, reserveShare, strangersReadMax } from './limits.ts'
 import type { MailboxPage } from './mailbox-wire.ts'
 
 /** Recipients, keys and digests are 32 bytes. */
 export interface Pigeonholes {
   /**
+   * Verifies the signature of what finds a place, and of nothing else.
+   *
    * @param from.block - Of the addresses that brought it.
-   * @throws {@link ProtocolError} `unknown-recipient`, `work-missing`, `sender-full`, `mailbox-full` or `store-full`.
+   * @throws {@link ProtocolError} `unknown-recipient`, `work-missing`, `sender-full`, `mailbox-full`, `store-full` or
+   * `bad-signature`.
    */
-  put(envelope: Envelope, from: { readonly block: string }): Promise<'kept' | 'known'>
+  put(envelope: UncheckedEnvelope, from: { readonly block: string }): Promise<'kept' | 'known'>
   has(recipient: Uint8Array): boolean
   /** Makes a pigeonhole, or keeps it for longer. @throws {@link ProtocolError} `store-full` when all are taken. */
   open(recipient: Uint8Array): Promise<void>
@@ -62,6 +65,8 @@ export async function createPigeonholes(
   const tallies = new Map<string, Tally>()
   /** By recipient, first contacts too. */
   const bytesHeld = new Shares()
+  /** First contacts of those who were written to last; least work first. */
+  const strangersRead = new Map<string, readonly Stranger[]>()
   let envelopesHeld = 0
   let arrivals = 0
 
@@ -79,7 +84,7 @@ export async function createPigeonholes(
     tally(key.split('/')[1] ?? '', decodeNote(value), 1)
   }
 
-  async function put(envelope: Envelope, { block }: { block: string }): Promise<'kept' | 'known'> {
+  async function put(envelope: UncheckedEnvelope, { block }: { block: string }): Promise<'kept' | 'known'> {
     const recipient = bytesToHex(envelope.to)
     const digest = bytesToHex(envelope.digest)
     if (!openedAt.has(recipient)) throw new ProtocolError('unknown-recipient', 'this recipient has no mailbox here')
@@ -89,25 +94,30 @@ export async function createPigeonholes(
     const leaving = known ? undefined : await strangersPlace(recipient, envelope, from)
     if (known) await checkConversation(recipient, envelope)
     checkRoom(recipient, envelope)
+    const checked = envelope.check()
     if (leaving !== undefined) await remove(recipient, leaving)
-    await insert({ recipient, digest, known, from }, envelope)
+    await insert({ recipient, digest, known, from }, checked)
     return 'kept'
   }
 
   /** The last quarter is for recipients with less than an even share: no other may fill it. */
-  function checkRoom(recipient: string, { bytes }: Envelope): void {
+  function checkRoom(recipient: string, { sizeBytes }: UncheckedEnvelope): void {
     const evenBytes = limits.bytesMax / Math.max(1, limits.recipientsMax)
     const hasLittle = bytesHeld.of(recipient) < evenBytes
     const most = limits.bytesMax * (hasLittle ? 1 : 1 - reserveShare)
-    if (bytesHeld.total + bytes.length > most) throw new ProtocolError('store-full', 'all mailboxes are full')
+    if (bytesHeld.total + sizeBytes > most) throw new ProtocolError('store-full', 'all mailboxes are full')
   }
 
   /** @returns The digest of the stranger's envelope that gives way, if one must. */
-  async function strangersPlace(recipient: string, { workBits }: Envelope, from: string): Promise<string | undefined> {
+  async function strangersPlace(
+    recipient: string,
+    { workBits }: UncheckedEnvelope,
+    from: string
+  ): Promise<string | undefined> {
     if (workBits < limits.firstContactBits) {
       throw new ProtocolError('work-missing', `a first contact needs ${limits.firstContactBits} bits of work`)
     }
-    const strangers = await readStrangers(store, recipient)
+    const strangers = await strangersOf(recipient)
     if (strangers.length < limits.requestsPerRecipientMax) return undefined
     const [least] = strangers
     if (least !== undefined && least.bits < workBits) return least.digest
@@ -119,15 +129,30 @@ export async function createPigeonholes(
     throw new ProtocolError('mailbox-full', 'as many strangers as can be kept have written already, with as much work')
   }
 
-  async function checkConversation(recipient: string, { by, bytes }: Envelope): Promise<void> {
+  /** Read once: whoever writes letter after letter would make the same hundred rows be read for each. */
+  async function strangersOf(recipient: string): Promise<readonly Stranger[]> {
+    const known = strangersRead.get(recipient) ?? (await readStrangers(store, recipient))
+    strangersRead.delete(recipient)
+    strangersRead.set(recipient, known)
+    const [oldest] = strangersRead.keys()
+    if (strangersRead.size > strangersReadMax && oldest !== undefined) strangersRead.delete(oldest)
+    return known
+  }
+
+  function changeStrangers(recipient: string, change: (all: readonly Stranger[]) => readonly Stranger[]): void {
+    const known = strangersRead.get(recipient)
+    if (known !== undefined) strangersRead.set(recipient, change(known))
+  }
+
+  async function checkConversation(recipient: string, { by, sizeBytes }: UncheckedEnvelope): Promise<void> {
     const theirs = await tallyConversation(store, `b/${recipient}/${bytesToHex(by)}/`)
     const all = tallies.get(recipient) ?? emptyTally
-    if (!hasRoom(theirs, bytes, limits.envelopesPerConversationMax, limits.bytesPerConversationMax)) {
+    if (!hasRoom(theirs, sizeBytes, limits.envelopesPerConversationMax, limits.bytesPerConversationMax)) {
       throw new ProtocolError('sender-full', `${theirs.count} envelopes of this conversation wait already`)
     }
     const share = theirs.count < fewLetters ? 1 : 1 - reserveShare
     const { envelopesPerRecipientMax, bytesPerRecipientMax } = limits
-    if (!hasRoom(all, bytes, envelopesPerRecipientMax * share, bytesPerRecipientMax * share)) {
+    if (!hasRoom(all, sizeBytes, envelopesPerRecipientMax * share, bytesPerRecipientMax * share)) {
       throw new ProtocolError('mailbox-full', `${all.count} envelopes wait in this mailbox already`)
     }
   }
@@ -150,6 +175,7 @@ export async function createPigeonholes(
       { type: 'put', key: `x/${expiry}/${recipient}/${digest}`, value: nothing }
     ])
     tally(recipient, note, 1)
+    if (!known) changeStrangers(recipient, (all) => [...all, { bits: workBits, digest, from }].toSorted(byWork))
   }
 
   async function noteOf(recipient: string, digest: string): Promise<Note | undefined> {
@@ -169,6 +195,7 @@ export async function createPigeonholes(
     ]
     await store.batch(keys.map((key) => ({ type: 'del', key })))
     tally(recipient, note, -1)
+    if (isStrangers(note)) changeStrangers(recipient, (all) => all.filter((one) => one.digest !== digest))
   }
 
   async function open(recipient: string): Promise<void> {
@@ -281,8 +308,8 @@ function isStrangers({ sender }: Note): boolean {
   return sender.startsWith('q/')
 }
 
-function hasRoom(held: Tally, next: Uint8Array, countMax: number, bytesMax: number): boolean {
-  return held.count < countMax && held.bytes + next.length <= bytesMax
+function hasRoom(held: Tally, nextBytes: number, countMax: number, bytesMax: number): boolean {
+  return held.count < countMax && held.bytes + nextBytes <= bytesMax
 }
 
 async function tallyConversation(store: KeyValueStore, prefix: string): Promise<Tally> {
@@ -309,6 +336,11 @@ interface Stranger {
   readonly digest: string
   /** A name for its block of addresses. */
   readonly from: string
+}
+
+/** As their keys are sorted. */
+function byWork(a: Stranger, b: Stranger): number {
+  return a.bits - b.bits || (a.digest < b.digest ? -1 : 1)
 }
 
 async function loadSecret(store: KeyValueStore): Promise<Uint8Array> {

@@ -298,6 +298,18 @@ describe('who may open a mailbox', () => {
     await expect(bo.mail.put(relay, new Uint8Array(100))).rejects.toMatchObject({ code: 'stream-broken' })
     expect(relay.guard.codes).toEqual(['bad-signature', 'malformed'].map((code) => `${mailboxProtocol}:${code}`))
   })
+
+  test('what finds no place costs the server no signature: it is turned away unread', async () => {
+    const relay = await server()
+    const bo = await owner(relay)
+    const forgedFor = (to: Uint8Array): Uint8Array => {
+      const envelope = stranger(to)
+      envelope[envelope.length - 1]! ^= 1
+      return envelope
+    }
+    await expect(bo.mail.put(relay, forgedFor(randomBytes(32)))).rejects.toMatchObject({ code: 'unknown-recipient' })
+    expect(relay.guard.codes).toEqual([])
+  })
 })
 
 describe('a lying server', () => {
