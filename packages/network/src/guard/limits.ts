@@ -137,7 +137,7 @@ export const negotiationMessagesMax = 16
 /** A frame of the multiplexer with less in it counts as small: what it costs is itself. */
 export const smallFrameBytes = 256
 
-/** Small frames of one connection, asked for or not: a stream takes about six to open, and a window one for 128 KiB. */
+/** Small frames of one connection, asked for or not: a stream takes about six to open, and a window one for 64 KiB. */
 export const smallFrames: Budget = { perSecond: 4000, burst: 20_000 }
 
 /**
@@ -151,6 +151,12 @@ export const streamOpenings: Budget = { perSecond: 100, burst: 1000 }
  * for the stream between frames of at most 1 MiB.
  */
 export const unsentBytesMax = 4 * 2 ** 20
+
+/**
+ * A stream's window is opened again when so much of it has been used. Of 256 KiB that is every 64th message of gossip, and
+ * each frame of a bulk; the sender always has three quarters of the window, less what is on its way.
+ */
+export const windowShare = 0.25
 
 /** How often it is looked who does not read. Twice in a row too much unsent is no hiccup. */
 export const unreadLookMs = 1000

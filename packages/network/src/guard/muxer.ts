@@ -1,7 +1,7 @@
 import assert from 'node:assert'
 import type { MessageStream, Stream, StreamMuxer, StreamMuxerFactory } from '@libp2p/interface'
 import { negotiation } from './framing.ts'
-import { smallFrameBytes, unsentBytesMax } from './limits.ts'
+import { smallFrameBytes, unsentBytesMax, windowShare } from './limits.ts'
 import { type Data, framer } from './meter.ts'
 
 /** Told of what a multiplexer takes in below all protocols. */
@@ -22,7 +22,8 @@ export interface MuxerSink {
  * Yamux that tells of its frames. A protocol sees only data; pings, windows and streams that are opened and reset at
  * once are answered below it, at twelve bytes each for the attacker.
  *
- * What cannot be sent since the other side does not read is bounded here too: libp2p keeps any amount of it.
+ * What cannot be sent since the other side does not read is bounded here too: libp2p keeps any amount of it. And windows
+ * are opened again a part at a time, not after each frame.
  */
 export function watchMuxer<Components>(
   create: (components: Components) => StreamMuxerFactory,
@@ -49,32 +50,67 @@ interface Frame {
 const [dataType, pingType] = [0, 2]
 const [synFlag, ackFlag] = [1, 2]
 
+/** Private parts of yamux, which has no hook for any of this; fails with the first connection if a version moves them. */
+interface YamuxParts {
+  handleFrame: (frame: Frame) => void
+  _newStream: (...made: unknown[]) => YamuxStream
+}
+
+type YamuxStream = Stream & {
+  readonly streamId: number
+  /** Of what the other side may send, and of that what is left. */
+  readonly recvWindow: number
+  readonly recvWindowCapacity: number
+  sendWindowUpdate: () => void
+}
+
 function watch(muxer: StreamMuxer, sink: MuxerSink): StreamMuxer {
-  const framed = muxer as StreamMuxer & { handleFrame?: (frame: Frame) => void }
-  const handle = framed.handleFrame
-  assert(handle !== undefined, 'yamux takes in its frames elsewhere')
+  const yamux = muxer as StreamMuxer & YamuxParts
+  const { handleFrame: handle, _newStream: make } = yamux
+  assert(handle !== undefined && make !== undefined, 'yamux takes in its frames, and makes its streams, elsewhere')
+  const streams = new Map<number, Stream>()
   const agreeing = new WeakMap<Stream, (data: Data) => void>()
-  framed.handleFrame = (frame) => {
-    count(muxer, frame, sink)
-    const stream = unread(muxer, frame)
-    if (stream !== undefined && frame.data !== undefined) follow(stream, { muxer, sink, agreeing })(frame.data)
+  yamux._newStream = (...made) => {
+    const stream = make.apply(muxer, made)
+    streams.set(stream.streamId, stream)
+    stream.addEventListener('close', () => streams.delete(stream.streamId), { once: true })
+    openWindowByParts(stream)
+    return stream
+  }
+  yamux.handleFrame = (frame) => {
+    const stream = frame.header.type === dataType ? streams.get(frame.header.streamID) : undefined
+    count(muxer, { frame, stream }, sink)
+    if (stream?.protocol === '' && frame.data !== undefined) follow(stream, { muxer, sink, agreeing })(frame.data)
     if (muxer.status === 'open') handle.call(muxer, frame)
   }
   return muxer
 }
 
-function count(muxer: StreamMuxer, frame: Frame, sink: MuxerSink): void {
+/**
+ * Yamux tells the sender after each frame that it may send as much again: a frame more, encrypted and written, for every
+ * frame of gossip. Until a share of the window has been used nobody waits for that.
+ */
+function openWindowByParts(stream: YamuxStream): void {
+  const update = stream.sendWindowUpdate
+  assert(update !== undefined, 'yamux opens its windows elsewhere')
+  let isOpen = false
+  stream.sendWindowUpdate = () => {
+    // The first update opens the stream, or says that it is open.
+    const isNeeded = !isOpen || stream.recvWindow - stream.recvWindowCapacity >= stream.recvWindow * windowShare
+    isOpen = true
+    if (isNeeded) update.call(stream)
+  }
+}
+
+function count(
+  muxer: StreamMuxer,
+  { frame, stream }: { frame: Frame; stream: Stream | undefined },
+  sink: MuxerSink
+): void {
   const { type, flag, length } = frame.header
   if (type !== dataType || length < smallFrameBytes) sink.onSmallFrame(muxer)
   if (type !== pingType && (flag & (synFlag | ackFlag)) === synFlag) sink.onOpen(muxer)
-  if (type === dataType && length > 0 && !isRead(streamOf(muxer, frame))) sink.onStray(muxer, length)
-}
-
-/** The stream that a frame of data is for, where its two sides have yet to agree on a protocol. */
-function unread(muxer: StreamMuxer, frame: Frame): Stream | undefined {
-  if (frame.header.type !== dataType) return undefined
-  const stream = streamOf(muxer, frame)
-  return stream?.protocol === '' ? stream : undefined
+  if (type === dataType && length > 0 && !isRead(stream)) sink.onStray(muxer, length)
 }
 
 function follow(
@@ -93,11 +129,6 @@ function follow(
 /** What we proposed is one that we speak, though we may not let ourselves be asked for it. */
 function isAnswer(message: string): boolean {
   return message !== '/multistream/1.0.0' && message !== 'na'
-}
-
-function streamOf({ streams }: StreamMuxer, { header }: Frame): Stream | undefined {
-  const id = `${header.streamID}`
-  return streams.find((one) => one.id === id)
 }
 
 /** Streams are given to their protocol when both sides have agreed on one. */

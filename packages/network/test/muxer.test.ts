@@ -1,0 +1,76 @@
+import type { Stream, StreamMuxer } from '@libp2p/interface'
+import { multiaddrConnectionPair } from '@libp2p/utils'
+import { yamux } from '@libp2p/yamux'
+import { describe, expect, it } from 'vitest'
+import { type MuxerSink, watchMuxer } from '../src/guard/muxer.ts'
+
+const messageBytes = 1000
+
+describe('a multiplexer', () => {
+  it('opens a window again by parts, not after each frame', async () => {
+    const { from, to, small } = await openStream()
+    const arrived = untilArrived(to, 500 * messageBytes)
+    for (let count = 0; count < 500; count++) await send(from, new Uint8Array(messageBytes))
+    await arrived
+    // One for each quarter of 256 KiB, and what opens a stream.
+    expect(small()).toBeGreaterThan(5)
+    expect(small()).toBeLessThan(12)
+  })
+
+  it('lets through more than a window holds, also to a reader that makes pauses', async () => {
+    const { from, to } = await openStream()
+    const bytes = 3 * 2 ** 20
+    const arrived = untilArrived(to, bytes, { pauseEveryBytes: 300_000 })
+    for (let sent = 0; sent < bytes; sent += 2 ** 16) await send(from, new Uint8Array(2 ** 16))
+    expect(await arrived).toBe(bytes)
+  })
+})
+
+/** A stream between two muxers that are watched. */
+async function openStream(): Promise<{ from: Stream; to: Stream; small: () => number }> {
+  const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
+  let frames = 0
+  const create = (onSmallFrame: () => void): ((connection: typeof outbound) => StreamMuxer) => {
+    const factory = watchMuxer(
+      yamux({ enableKeepAlive: false }),
+      sinkOf(onSmallFrame)
+    )({ logger: { forComponent: () => outbound.log } })
+    return (connection) => factory.createStreamMuxer(connection)
+  }
+  const theirs = create(() => {})(inbound)
+  const came = new Promise<Stream>((resolve) => {
+    theirs.addEventListener('stream', ({ detail }) => resolve(detail), { once: true })
+  })
+  const from = await create(() => frames++)(outbound).createStream()
+  return { from, to: await came, small: () => frames }
+}
+
+function sinkOf(onSmallFrame: () => void): MuxerSink {
+  const nothing = (): void => {}
+  return { onSmallFrame, onOpen: nothing, onStray: nothing, onBadLength: nothing, isSpoken: () => true }
+}
+
+async function send(stream: Stream, bytes: Uint8Array): Promise<void> {
+  // What is sent before the protocol is agreed on would be taken for that.
+  stream.protocol = '/test/1'
+  if (stream.send(bytes)) return
+  await new Promise((resolve) => {
+    stream.addEventListener('drain', resolve, { once: true })
+  })
+}
+
+function untilArrived(stream: Stream, bytes: number, { pauseEveryBytes = Infinity } = {}): Promise<number> {
+  let [arrived, paused] = [0, 0]
+  stream.protocol = '/test/1'
+  return new Promise((resolve) => {
+    stream.addEventListener('message', ({ data }) => {
+      arrived += data.byteLength
+      if (arrived >= bytes) resolve(arrived)
+      else if (arrived - paused >= pauseEveryBytes) {
+        paused = arrived
+        stream.pause()
+        setImmediate(() => stream.resume())
+      }
+    })
+  })
+}
