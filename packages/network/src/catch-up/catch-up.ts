@@ -7,6 +7,7 @@ import type { Guard } from '../guard/guard.ts'
 import { type CatchUpReport, runSession, type SessionScope } from './client.ts'
 import { isOffence, SyncError } from './error.ts'
 import { encodeQuestion, type Scope } from './frames.ts'
+import { createLane, type Turn } from './lane.ts'
 import {
   busyRetries,
   busyRetryMs,
@@ -136,7 +137,7 @@ class DefaultCatchUp implements CatchUp {
   }
 
   async from(peer: PeerId, options: { signal?: AbortSignal } = {}): Promise<CatchUpReport> {
-    return this.#lane(() => this.#run(peer, 'all', options.signal))
+    return this.#lane.run((turn) => this.#run(peer, 'all', turn, options.signal))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -149,7 +150,7 @@ class DefaultCatchUp implements CatchUp {
     const { libp2p } = this.#components
     if (this.#topology !== undefined) libp2p.unregister(this.#topology)
     await libp2p.unhandle(syncProtocol)
-    await this.#lane(() => Promise.resolve())
+    await this.#lane.idle()
   }
 
   #onPeer(peer: PeerId): void {
@@ -191,7 +192,7 @@ class DefaultCatchUp implements CatchUp {
     return [...chosen.values()].slice(0, peersPerRoundMax)
   }
 
-  /** One peer at a time: the first brings what is missing, the next ones only what the first kept back. */
+  /** One peer at a time: the first brings what is missing, the next ones only what the first kept back. Nobody waits for a slow one. */
   #enqueue(peer: PeerId, errand: Omit<Errand, 'peer' | 'attempt'>, attempt = 0): void {
     const name = peer.toString()
     const waiting = this.#queue.get(name)
@@ -201,15 +202,15 @@ class DefaultCatchUp implements CatchUp {
       depth: errand.depth === 'all' || waiting?.depth === 'all' ? 'all' : 'news',
       tell: errand.tell || waiting?.tell === true
     })
-    if (waiting === undefined) void this.#lane(() => this.#runErrand(name))
+    if (waiting === undefined) void this.#lane.run((turn) => this.#runErrand(name, turn))
   }
 
-  async #runErrand(name: string): Promise<void> {
+  async #runErrand(name: string, turn: Turn): Promise<void> {
     const errand = this.#queue.get(name)
     this.#queue.delete(name)
     if (errand === undefined || !this.#peers.has(name)) return
     try {
-      const { stored } = await this.#run(errand.peer, errand.depth)
+      const { stored } = await this.#run(errand.peer, errand.depth, turn)
       if (stored > 0 && errand.tell) this.#hintSoon(errand.peer)
       this.#caughtUp = true
     } catch (error) {
@@ -224,11 +225,17 @@ class DefaultCatchUp implements CatchUp {
     }, delayMs).unref()
   }
 
-  async #run(peer: PeerId, depth: SessionScope['depth'], asked?: AbortSignal): Promise<CatchUpReport> {
+  async #run(
+    peer: PeerId,
+    depth: SessionScope['depth'],
+    turn: Turn,
+    asked: AbortSignal = turn.signal
+  ): Promise<CatchUpReport> {
     const { guard } = this.#components
-    const signal = asked ? AbortSignal.any([asked, this.#stopping.signal]) : this.#stopping.signal
+    const signal = AbortSignal.any([asked, turn.signal, this.#stopping.signal])
     try {
       const stream = await this.#open(peer, signal)
+      stream.addEventListener('message', ({ data }) => turn.received(data.byteLength))
       const report = await runSession(
         { ...this.#components, refused: this.#refused },
         stream,
@@ -310,16 +317,6 @@ function isBusy(error: unknown): boolean {
   return (
     error instanceof SyncError && (error.code === 'busy' || error.code === 'over-budget' || error.code === 'broken')
   )
-}
-
-/** Runs tasks one after the other, also after one has failed. */
-function createLane(): <T>(task: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve()
-  return (task) => {
-    const next = last.then(task, task)
-    last = next.catch(() => {})
-    return next
-  }
 }
 
 function named(peer: PeerId): [name: string, peer: PeerId] {

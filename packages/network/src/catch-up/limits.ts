@@ -88,6 +88,16 @@ export const endGraceMs = 2000
 /** How long a session may take in all. What it brought stays; the next one goes on from there. */
 export const sessionMsMax = 3 * 60_000
 
+/**
+ * A session that brings less than this, while others wait, holds nobody up: the next one begins beside it. What both bring
+ * meanwhile comes twice, so a slow line at home, 128 kbit/s, still takes one after the other.
+ */
+export const slowBytesPerSecond = 16 * 1024
+export const slowMs = 2000
+
+/** Slow sessions that go on beside the one whose turn it is. */
+export const slowMax = 8
+
 /** A peer that lists at least so many records and serves none of them lists what it does not have. */
 export const withheldMin = 16
 
