@@ -63,11 +63,10 @@ const introductionBytes = 70
 
 /** Makes hosts at one place, as `createHost` of `@souk/network` does. */
 export function createLightHost(init: LightHostInit): CreateHost {
-  return async ({ privateKey, guard }, { role, connectionsMax }) => {
+  return ({ privateKey, guard }, { role, connectionsMax }) => {
     const host = new LightHost(init, { privateKey, guard, connectionsMax: connectionsMax ?? placesOf[role] })
     guard.attach(host as unknown as Host, { connectionsMax: connectionsMax ?? placesOf[role] })
-    await host.start()
-    return host as unknown as Host
+    return Promise.resolve(host as unknown as Host)
   }
 }
 
@@ -100,6 +99,7 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
   readonly metrics: Metrics
   readonly logger = logger
   readonly services: { readonly pubsub: GossipSub }
+  status: 'stopped' | 'started' = 'stopped'
   readonly peerStore: { merge(peer: PeerId, data: { multiaddrs?: readonly Multiaddr[] }): Promise<void> }
   readonly #init: LightHostInit
   readonly #connectionsMax: number
@@ -158,6 +158,8 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
     const { wire, place } = this.#init
     this.#unlisten = wire.listen(place, (line, caller) => this.#accept(line, caller))
     await (this.services.pubsub as unknown as { start(): Promise<void> }).start()
+    this.status = 'started'
+    this.#tell('start', this)
   }
 
   async stop(): Promise<void> {
@@ -269,10 +271,10 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
       if (news.includes(protocol)) void topology.onConnect?.(remotePeer, connection as never)
       if (gone.includes(protocol)) void topology.onDisconnect?.(remotePeer)
     }
-    if (!first) return
     const listenAddrs = [introduction.address]
     this.#remember(remotePeer, listenAddrs)
     this.#tell('peer:identify', { connection, peerId: remotePeer, listenAddrs, protocols: introduction.protocols })
+    if (!first) return
     for (const { id, address } of introduction.others) {
       if (!id.equals(this.peerId)) this.#tell('peer:discovery', { id, multiaddrs: [address] })
     }

@@ -98,9 +98,16 @@ async function dealsOf(round: number): Promise<Deal[]> {
   ]
 }
 
-/** Where the deals stand on one side, for whoever reads why a round has failed. */
-async function tell(person: Person, deals: readonly Deal[]): Promise<string> {
-  if (!person.isRunning) return `${person.name} is not running`
+/** Where the deals stand on both sides, for whoever reads why a round has failed: first as both run, then on disk. */
+async function tell(deals: readonly Deal[]): Promise<string> {
+  const people = [buyer, seller]
+  const standing = await Promise.all(people.map((person) => tellOf(person, deals)))
+  const left = await Promise.all(people.map(tellLetters))
+  return standing.map((lines, index) => [...lines, ...(left[index] ?? [])].join('\n  ')).join('\n')
+}
+
+async function tellOf(person: Person, deals: readonly Deal[]): Promise<string[]> {
+  if (!person.isRunning) return [`${person.name} is not running`]
   const orders = await person.call('GET /v1/orders')
   const lines = deals.map(({ label }) => {
     const order = orders.find((each) => labelOf(each) === label)
@@ -110,12 +117,15 @@ async function tell(person: Person, deals: readonly Deal[]): Promise<string> {
     return `${label}: ${JSON.stringify({ phase, allowed, said, feedback, undelivered })}`
   })
   const peers = await person.call('GET /v1/peers')
+  return [`${person.name}, ${person.peerId}`, ...lines, ...peers.map((peer) => JSON.stringify(peer))]
+}
+
+async function tellLetters(person: Person): Promise<string[]> {
   await person.stop()
   const letters = await withStoreOf(person, ({ outbox, inbox }) =>
     Promise.resolve([outbox.list(), inbox.deadLetters()])
   )
-  const rest = [...peers, ...letters.flat()].map((each) => JSON.stringify(each))
-  return [`${person.name}, ${person.peerId}`, ...lines, ...rest].join('\n  ')
+  return letters.flat().map((each) => JSON.stringify(each))
 }
 
 async function playRound(deals: readonly Deal[], { who, blow }: Plan): Promise<Struck> {
@@ -189,8 +199,7 @@ test(
         deaths.atRest += atRest
         await expectAllOver()
       } catch (cause) {
-        const standing = [await tell(buyer, deals), await tell(seller, deals)]
-        throw new Error(`round ${round} of seed ${seed}: ${JSON.stringify(plot)}\n${standing.join('\n')}`, { cause })
+        throw new Error(`round ${round} of seed ${seed}: ${JSON.stringify(plot)}\n${await tell(deals)}`, { cause })
       }
       if (isLong)
         process.stderr.write(`round ${round} ${JSON.stringify(plot)} ${Math.round(performance.now() - beganAtMs)} ms\n`)

@@ -9,6 +9,7 @@ import { Emitter, type Unsubscribe } from './events.ts'
 import { askExchange, type ExchangeLimits, serveExchange } from './exchange.ts'
 import type { Verdict } from './gate.ts'
 import type { Guard } from './guard/guard.ts'
+import type { Roster } from './roster.ts'
 import { clockJumpMs, clockLookMs, clockOffMs, clocksAskedEveryMs } from './limits.ts'
 
 /** True for an offence that a wrong clock makes of something right, here or there. */
@@ -39,6 +40,7 @@ export interface PeerClocks extends AsyncDisposable {
 
 export interface PeerClocksComponents {
   readonly libp2p: Libp2p
+  readonly roster: Pick<Roster, 'follow'>
   readonly guard: Guard
 }
 
@@ -81,7 +83,7 @@ class DefaultPeerClocks implements PeerClocks {
   readonly #stopping = new AbortController()
   #state: ClockState = { state: 'unknown', peers: 0 }
   #unserve: (() => Promise<void>) | undefined
-  #topology: string | undefined
+  #unfollow: Unsubscribe | undefined
   #timer: NodeJS.Timeout | undefined
   #lookedAt: { readonly wallMs: number; readonly steadyMs: number }
   #askedAtMs = 0
@@ -93,12 +95,12 @@ class DefaultPeerClocks implements PeerClocks {
   }
 
   async start(): Promise<void> {
-    const { libp2p, guard } = this.#components
+    const { libp2p, roster, guard } = this.#components
     const answer = (): Promise<Uint8Array> => Promise.resolve(encodeTime(this.#now()))
     this.#unserve = await serveExchange({ libp2p, guard }, { protocol, limits, answer })
-    this.#topology = await libp2p.register(protocol, {
-      onConnect: (peer) => void this.#ask(this.#add(peer)),
-      onDisconnect: (peer) => this.#forget(peer)
+    this.#unfollow = roster.follow([protocol], {
+      onHere: (peer) => void this.#ask(this.#add(peer)),
+      onGone: (peer) => this.#forget(peer)
     })
     this.#timer = setInterval(() => this.#look(), clockLookMs).unref()
   }
@@ -123,7 +125,7 @@ class DefaultPeerClocks implements PeerClocks {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
     this.#stopping.abort()
-    if (this.#topology !== undefined) this.#components.libp2p.unregister(this.#topology)
+    this.#unfollow?.()
     await this.#unserve?.()
   }
 

@@ -82,8 +82,9 @@ export interface HostInit {
 }
 
 /**
- * A libp2p node set up as PROTOCOL section 3 says, started. It looks for nobody by itself: the connection keeper
- * dials.
+ * A libp2p node set up as PROTOCOL section 3 says, to be started once all who are to hear of its connections listen:
+ * what two peers tell each other at the start, they tell once. It looks for nobody by itself, but its DHT connects to
+ * those whom it knew before a restart, sooner than anybody can ask it anything.
  */
 export async function createHost(
   components: { datastore: Datastore; privateKey: PrivateKey; guard: HostGuard },
@@ -123,6 +124,7 @@ export async function createHost(
     connectionMonitor: { pingInterval: pingIntervalMs, pingTimeout: { minTimeout: pingTimeoutMs } },
     peerStore: peerStoreAges,
     peerDiscovery: init.mdns === true ? [lanDiscovery()] : [],
+    start: false,
     services: servicesOf(init, { guard, puncher })
   })
   noteProtocolsOnce(host.peerStore)

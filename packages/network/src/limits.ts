@@ -94,9 +94,3 @@ export const clocksAskedEveryMs = 10 * 60_000
 
 /** Peers whose observations of our outer address are compared: two that differ show a router that holes cannot be punched in. */
 export const observersMax = 16
-
-/** libp2p gives itself five seconds to tell protocols that a peer has gone; after that nobody forgets it any more. */
-export const reintroducedAfterMs = 6_000
-
-/** How long a peer has to introduce itself again. */
-export const reintroductionMs = 10_000

@@ -2,7 +2,7 @@ import type { PeerId, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { type Channel, createVerifier, type SoukRecord, type Verifier } from '@souk/records'
 import type { Datastore } from 'interface-datastore'
-import { type CatchUp, createCatchUp } from './catch-up/catch-up.ts'
+import { createCatchUp } from './catch-up/catch-up.ts'
 import { createPeerClocks, isUntimely, type PeerClocks } from './clocks.ts'
 import type { CatchUpReport } from './catch-up/client.ts'
 import { catchUpsMax } from './catch-up/limits.ts'
@@ -12,12 +12,13 @@ import { Emitter, type Unsubscribe } from './events.ts'
 import { createRecordGate, type GateResult, type RecordGate, type RecordSource, type RecordStore } from './gate.ts'
 import { TokenBucket } from './guard/bucket.ts'
 import { createGossip } from './gossip/gossip.ts'
+import { keepLinks } from './gossip/links.ts'
 import { createGuard, type Guard, type GuardInit, type HostGuard } from './guard/guard.ts'
 import { createHost, type Host, type HostInit } from './host.ts'
 import { createKeeper, type Keeper, type KeeperInit, parseAddress, parseBootstrap } from './keeper/keeper.ts'
-import { reintroduceAfterLoss } from './reintroduction.ts'
 import { gossipedBudget } from './limits.ts'
 import type { PriceInit } from './price.ts'
+import { createRoster } from './roster.ts'
 
 /** What happens on a network. */
 export interface NetworkEvents {
@@ -45,7 +46,7 @@ export interface NetworkInit extends HostInit {
   readonly verifier?: Verifier
   /** How much work is asked of strangers. By default what an idle node asks, of everybody. */
   readonly price?: Omit<PriceInit, 'now'>
-  /** Makes the host. A simulation of a thousand nodes brings one that leaves out what is below our protocols. */
+  /** Makes the host, to be started later. A simulation of a thousand nodes brings one that leaves out what is below our protocols. */
   readonly createHost?: typeof createHost
   readonly guard?: Omit<GuardInit, 'now'>
   readonly keeper?: Omit<KeeperInit, 'now' | 'bootstrap'>
@@ -97,6 +98,8 @@ export interface Network extends AsyncDisposable {
    * @throws {@link NetworkError} `bad-address`, `unreachable`, `peer-refused`
    */
   connect(address: string | Multiaddr, options?: { signal?: AbortSignal }): Promise<PeerId>
+  /** True when a catch-up has ended well since the start, with whomever. */
+  readonly hasCaughtUp: boolean
   /** Fetches from a connected peer what we lack. Happens by itself when a peer connects, and every hour. */
   catchUp(peer: PeerId, options?: { signal?: AbortSignal }): Promise<CatchUpReport>
   on<Name extends keyof NetworkEvents>(name: Name, listener: (event: NetworkEvents[Name]) => void): Unsubscribe
@@ -114,10 +117,15 @@ export async function createNetwork(components: NetworkComponents, init: Network
   const events = new Emitter<NetworkEvents>()
   const channels = new Map<string, Channel[]>()
   const guard: HostGuard = createGuard({ ...init.guard, now })
+  // Taken down from the end: dialling ends first, so that nothing comes back while the rest is being stopped.
+  await using opened = new AsyncDisposableStack()
+  const ownVerifier = opened.use(createVerifier())
   const libp2p = await (init.createHost ?? createHost)({ ...components, guard }, init)
-  const clocks = await createPeerClocks({ libp2p, guard }, { now })
+  opened.defer(() => libp2p.stop())
+  const roster = opened.use(createRoster(libp2p))
+  opened.use(keepLinks({ libp2p, pubsub: libp2p.services.pubsub, roster }))
+  const clocks = opened.use(await createPeerClocks({ libp2p, roster, guard }, { now }))
   guard.excuse((peer, code) => isUntimely(code) && clocks.judge(peer, code) === 'ignore')
-  const ownVerifier = createVerifier()
   const gate = createRecordGate(
     { store: records, guard },
     {
@@ -133,15 +141,17 @@ export async function createNetwork(components: NetworkComponents, init: Network
     { pubsub: libp2p.services.pubsub, gate, guard },
     { now, onKeptBack: () => catchUp.announce() }
   )
-  const catchUp = await createCatchUp(
-    { libp2p, guard, gate, source, records },
-    {
-      scopes: () => channels,
-      carriersOf: (market, channel) => gossip.carriersOf(market, channel),
-      sessionsMax: init.catchUpsMax ?? catchUpsMax[init.role],
-      clock: now,
-      cpuMs: init.cpuMs ?? threadCpuMs
-    }
+  const catchUp = opened.use(
+    await createCatchUp(
+      { libp2p, roster, guard, gate, source, records },
+      {
+        scopes: () => channels,
+        carriersOf: (market, channel) => gossip.carriersOf(market, channel),
+        sessionsMax: init.catchUpsMax ?? catchUpsMax[init.role],
+        clock: now,
+        cpuMs: init.cpuMs ?? threadCpuMs
+      }
+    )
   )
   const gossiped = new TokenBucket(gossipedBudget, now())
   const carry = (market: string, channel: Channel): void => {
@@ -151,15 +161,23 @@ export async function createNetwork(components: NetworkComponents, init: Network
   for (const [market, carried] of Object.entries(init.carry ?? {})) {
     for (const channel of carried) carry(market, channel)
   }
-  catchUp.onReport((report) => events.emit('caught-up', report))
+  let hasCaughtUp = false
+  catchUp.onReport((report) => {
+    hasCaughtUp = true
+    events.emit('caught-up', report)
+  })
   forwardPeerEvents(libp2p, events)
-  const reintroduction = reintroduceAfterLoss(libp2p)
   const target = init.role === 'relay' ? { peersTarget: 0 } : {}
-  const keeper = await createKeeper(
-    { libp2p, guard, datastore: components.datastore },
-    { ...target, ...init.keeper, now, bootstrap }
+  const keeper = opened.use(
+    await createKeeper(
+      { libp2p, guard, datastore: components.datastore },
+      { ...target, ...init.keeper, now, bootstrap }
+    )
   )
+  await libp2p.start()
+  gossip.start()
 
+  const kept = opened.move()
   return {
     libp2p,
     peerId: libp2p.peerId,
@@ -180,6 +198,9 @@ export async function createNetwork(components: NetworkComponents, init: Network
       gossip.unsubscribe(market, channel)
     },
     subscriptions: () => channels,
+    get hasCaughtUp() {
+      return hasCaughtUp
+    },
     publish: async (given) => {
       const records = [given].flat()
       const isBulk = !gossiped.take(records.length, now())
@@ -195,22 +216,8 @@ export async function createNetwork(components: NetworkComponents, init: Network
     },
     catchUp: (peer, options) => catchUp.from(peer, options),
     on: (name, listener) => events.on(name, listener),
-    [Symbol.asyncDispose]: () => {
-      reintroduction[Symbol.dispose]()
-      return stopAll(keeper, clocks, catchUp, libp2p, ownVerifier)
-    }
+    [Symbol.asyncDispose]: () => kept.disposeAsync()
   }
-}
-
-/** Dialling ends first, so that nothing comes back while the rest is being stopped. */
-async function stopAll(
-  ...[keeper, clocks, catchUp, libp2p, verifier]: [Keeper, PeerClocks, CatchUp, Host, AsyncDisposable]
-): Promise<void> {
-  await keeper[Symbol.asyncDispose]()
-  await clocks[Symbol.asyncDispose]()
-  await catchUp[Symbol.asyncDispose]()
-  await libp2p.stop()
-  await verifier[Symbol.asyncDispose]()
 }
 
 function threadCpuMs(): number {

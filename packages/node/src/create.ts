@@ -165,8 +165,6 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
       }
     )
   )
-  let hasCaughtUp = false
-  network.on('caught-up', () => (hasCaughtUp = true))
   const whereabouts = () => ({
     addresses: network.addresses().map(String).slice(0, addressesMax),
     mailboxes: post.mailboxes()
@@ -189,7 +187,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     nextKeyHash: identity.nextKeyHash,
     prekeys: () => post.prekeys({ expiresAtMs: now() + profileLifeMs }),
     now,
-    hasCaughtUp: () => hasCaughtUp,
+    hasCaughtUp: () => network.hasCaughtUp,
     reach: () => {
       const { addresses, mailboxes } = whereabouts()
       return { peer: { id: network.peerId.toString(), addresses }, mailboxes }

@@ -4,6 +4,7 @@ import type { Unsubscribe } from '../events.ts'
 import type { RecordGate } from '../gate.ts'
 import { TokenBucket } from '../guard/bucket.ts'
 import type { Guard } from '../guard/guard.ts'
+import type { Roster } from '../roster.ts'
 import { type CatchUpReport, runSession, type SessionScope } from './client.ts'
 import { isOffence, SyncError } from './error.ts'
 import { encodeQuestion, type Scope } from './frames.ts'
@@ -45,6 +46,7 @@ export interface CatchUp extends AsyncDisposable {
 
 export interface CatchUpComponents {
   readonly libp2p: Libp2p
+  readonly roster: Pick<Roster, 'follow'>
   readonly guard: Guard
   readonly gate: RecordGate
   readonly source: SyncSource
@@ -83,7 +85,7 @@ class DefaultCatchUp implements CatchUp {
   readonly #lane = createLane()
   readonly #hints: TokenBucket
   readonly #refused = new Set<string>()
-  #topology: string | undefined
+  #unfollow: Unsubscribe | undefined
   #round: NodeJS.Timeout | undefined
   #asking: NodeJS.Timeout | undefined
   #hint: NodeJS.Timeout | undefined
@@ -108,9 +110,9 @@ class DefaultCatchUp implements CatchUp {
       onHint: (peer) => this.#enqueue(peer, { depth: 'news', tell: true })
     })
     await libp2p.handle(syncProtocol, serve, { maxInboundStreams: 4, maxOutboundStreams: 4 })
-    this.#topology = await libp2p.register(syncProtocol, {
-      onConnect: (peer) => this.#onPeer(peer),
-      onDisconnect: (peer) => void this.#peers.delete(peer.toString())
+    this.#unfollow = this.#components.roster.follow([syncProtocol], {
+      onHere: (peer) => this.#onPeer(peer),
+      onGone: (peer) => void this.#peers.delete(peer.toString())
     })
     this.#round = setInterval(() => this.#onRound(), roundEveryMs * (0.9 + Math.random() * 0.2)).unref()
   }
@@ -147,9 +149,8 @@ class DefaultCatchUp implements CatchUp {
     for (const timer of this.#newsOf.values()) clearTimeout(timer)
     this.#queue.clear()
     this.#stopping.abort(new SyncError('broken', 'catch-up is being stopped'))
-    const { libp2p } = this.#components
-    if (this.#topology !== undefined) libp2p.unregister(this.#topology)
-    await libp2p.unhandle(syncProtocol)
+    this.#unfollow?.()
+    await this.#components.libp2p.unhandle(syncProtocol)
     await this.#lane.idle()
   }
 

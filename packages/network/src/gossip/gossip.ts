@@ -30,9 +30,11 @@ import { messageId, messageIdKey } from './message-id.ts'
 
 /** Signed records over gossipsub topics: a node hears of what is published while it is connected. */
 export interface Gossip {
-  /** Carries a channel from now on: hears it, checks it, passes it on. */
+  /** Carries a channel from now on, or from the host's start: hears it, checks it, passes it on. */
   subscribe(market: string, channel: Channel): void
   unsubscribe(market: string, channel: Channel): void
+  /** The host has started. */
+  start(): void
   /**
    * Sends to every peer that is known to carry the channel. Never fails for want of peers.
    *
@@ -101,9 +103,10 @@ export function createGossip(
   init: GossipInit
 ): Gossip {
   const { pubsub, gate, guard } = components
-  const { allowedTopics, topicScores } = openTables(pubsub)
+  const { allowedTopics, topicScores, subscriptions } = openTables(pubsub)
   const sending = new TokenBucket(sendBudget, init.now())
   guardIntake(pubsub, guard)
+  let hasStarted = false
 
   /** True when our neighbours will not hold one more against us. */
   const maySend = (reserve: number): boolean => {
@@ -131,7 +134,13 @@ export function createGossip(
       const topic = topicOf(market, channel)
       topicScores[topic] = createTopicScoreParams(topicScore)
       pubsub.topicValidators.set(topic, validate)
-      pubsub.subscribe(topic)
+      // Said to all who connect from the start on; what they say of themselves is heard then, and only once.
+      if (hasStarted) pubsub.subscribe(topic)
+      else subscriptions.add(topic)
+    },
+    start: () => {
+      hasStarted = true
+      for (const topic of subscriptions) pubsub.subscribe(topic)
     },
     unsubscribe: (market, channel) => {
       const topic = topicOf(market, channel)
@@ -181,19 +190,24 @@ const results: Record<Verdict, TopicValidatorResult> = {
 interface GossipTables {
   readonly allowedTopics: Set<string>
   readonly topicScores: PeerScoreParams['topics']
+  /** What every new peer is told that we carry. */
+  readonly subscriptions: Set<string>
 }
 
 /**
  * Which topics are allowed, and how they score, is fixed in gossipsub's options, but a node joins markets while it
- * runs. Both are tables that gossipsub reads at each use; this opens them, and fails at start if a version moves them.
+ * runs; and subscribing is for those who run. All are tables that gossipsub reads at each use; this opens them, and fails
+ * at start if a version moves them.
  */
 function openTables(pubsub: GossipSub): GossipTables {
-  const { allowedTopics, opts } = pubsub as unknown as {
+  const { allowedTopics, subscriptions, opts } = pubsub as unknown as {
     allowedTopics?: unknown
+    subscriptions?: unknown
     opts?: { scoreParams?: Partial<PeerScoreParams> }
   }
   assert(allowedTopics instanceof Set, 'gossipsub keeps its allowed topics elsewhere')
+  assert(subscriptions instanceof Set, 'gossipsub keeps its subscriptions elsewhere')
   const topicScores = opts?.scoreParams?.topics
   assert(topicScores !== undefined, 'gossipsub keeps its topic scores elsewhere')
-  return { allowedTopics, topicScores }
+  return { allowedTopics, topicScores, subscriptions }
 }

@@ -24,6 +24,16 @@ export const sendReserve = 100
  */
 export const outboundBytesMax = 2 ** 20
 
+/**
+ * A stream to a peer that stays connected is opened again after so long; after twice as long, and so on, when it does not
+ * last. A connection that closes ends its streams a moment before.
+ */
+export const relinkFirstMs = 250
+export const relinkMaxMs = 60_000
+
+/** A stream that lasts so long has made good: the next one is opened soon again. */
+export const relinkSettledMs = 30_000
+
 /** Ids of messages in control messages that count as one unit: each is a look-up or two. */
 export const idsPerUnit = 32
 

@@ -74,7 +74,7 @@ export interface BootstrapPeer {
   readonly address: Multiaddr
 }
 
-/** Starts keeping: the bootstrap peers, and those learnt before the last restart. */
+/** Keeps the bootstrap peers, and those learnt before the last restart, from the host's start on. */
 export async function createKeeper(components: KeeperComponents, init: KeeperInit): Promise<Keeper> {
   const book = await openAddressBook(components.datastore)
   const keeper = new DefaultKeeper(components, { ...init, book })
@@ -112,6 +112,7 @@ interface Entry {
   addresses: Multiaddr[]
   failures: number
   dueAtMs: number
+  /** Since when it has been connected this time. */
   connectedAtMs: number | undefined
   dialing: boolean
 }
@@ -144,6 +145,7 @@ class DefaultKeeper implements Keeper {
     on('peer:identify', ({ detail }) => void this.#learn(detail.connection, detail.listenAddrs).catch(() => {}), {
       signal
     })
+    on('start', () => this.#schedule(), { signal })
     for (const { peer, addresses } of this.#book.all()) this.want(peerIdFromString(peer), 'learnt', addresses)
   }
 
@@ -169,7 +171,7 @@ class DefaultKeeper implements Keeper {
     return Array.from(this.#entries, ([peer, entry]) => ({
       peer,
       reasons: [...entry.reasons],
-      connected: entry.connectedAtMs !== undefined,
+      connected: this.#isHere(entry.peer),
       failures: entry.failures,
       nextDialAtMs: this.#isDue(entry, Infinity) ? entry.dueAtMs : undefined
     }))
@@ -182,7 +184,7 @@ class DefaultKeeper implements Keeper {
   }
 
   #add(peer: PeerId): Entry {
-    const connectedAtMs = this.#libp2p.getConnections(peer).length > 0 ? this.#init.now() : undefined
+    const connectedAtMs = this.#isHere(peer) ? this.#init.now() : undefined
     const entry = {
       peer,
       reasons: new Set<WantedFor>(),
@@ -244,7 +246,7 @@ class DefaultKeeper implements Keeper {
   }
 
   #schedule(): void {
-    if (this.#stopping.signal.aborted) return
+    if (this.#stopping.signal.aborted || this.#libp2p.status !== 'started') return
     const nowMs = this.#init.now()
     const due = [...this.#entries.values()]
       .filter((entry) => this.#isDue(entry, Infinity))
@@ -268,9 +270,13 @@ class DefaultKeeper implements Keeper {
   }
 
   #isDue(entry: Entry, nowMs: number): boolean {
-    if (entry.connectedAtMs !== undefined || entry.dialing || this.#isLater(entry, nowMs)) return false
+    if (entry.dialing || this.#isLater(entry, nowMs) || this.#isHere(entry.peer)) return false
     if (this.#guard.refuses(entry.peer)) return false
     return isPinned(entry) || this.#libp2p.getPeers().length + this.#dialing() < this.#target
+  }
+
+  #isHere(peer: PeerId): boolean {
+    return this.#libp2p.getConnections(peer).length > 0
   }
 
   /** A wait that no back-off makes comes from a clock that has been set back since. */
@@ -297,7 +303,6 @@ class DefaultKeeper implements Keeper {
       const tags = isPinned(entry) ? { 'souk-wanted': { value: 60 } } : {}
       await this.#libp2p.peerStore.merge(entry.peer, { multiaddrs: entry.addresses, tags })
       await this.#libp2p.dial(entry.peer, { signal })
-      entry.connectedAtMs ??= this.#init.now()
     } catch {
       entry.dueAtMs = this.#init.now() + this.#backoffMs(entry.failures++)
       if (!isPinned(entry) && entry.failures >= metFailuresMax) this.unwant(entry.peer, 'met')
