@@ -173,6 +173,7 @@ class Hoard {
       wanted: (digests) => Promise.resolve(digests.filter((digest) => !this.#seen.has(digestName(digest)))),
       cursor: (peer) => sync.cursor(peer),
       saveCursor: (peer, cursor) => sync.saveCursor(peer, cursor),
+      forgetCursor: (peer) => sync.forgetCursor(peer),
       partitions: ({ channels }) => this.#partitions(channels),
       items: (partition) => Promise.resolve(this.#items().get(nameOf(partition)) ?? createItemVector([])),
       changesSince: (sequence, { channels }) => {

@@ -11,6 +11,7 @@ import {
   encodeRecords,
   encodeTail
 } from '../src/catch-up/frames.ts'
+import type { CatchUpReport } from '../src/catch-up/client.ts'
 import { frameTimeoutMs, newsAfterMs } from '../src/catch-up/limits.ts'
 import { addressOf, join, nextEvent, settle, startNode, type TestNode } from './support/net.ts'
 import { newSigner, sealListing } from './support/records.ts'
@@ -114,6 +115,25 @@ describe('catch-up', () => {
     await a.store.put([...heard, sealListing(author, { number: 200 })])
     await b.store.put(heard)
     expect(await b.network.catchUp(a.network.peerId)).toMatchObject({ fetched: 1, stored: 1 })
+  })
+
+  it('takes nothing back from a peer that was behind, and has caught up meanwhile', async () => {
+    const author = newSigner()
+    await using a = await startNode()
+    await a.store.put(Array.from({ length: 200 }, (_, number) => sealListing(author, { number })))
+    await using b = await startNode({ carry: {} })
+    const reports: CatchUpReport[] = []
+    a.network.on('caught-up', (report) => reports.push(report))
+    const asked = nextEvent(a.network, 'caught-up')
+    await b.network.connect(addressOf(a))
+    await asked
+    b.network.subscribe('main', 'listings/el')
+    await b.network.catchUp(a.network.peerId)
+    expect(b.store.records.size).toBe(200)
+    const { equal, bytes } = await a.network.catchUp(b.network.peerId)
+    expect(equal).toBe(true)
+    expect(bytes).toBeLessThan(400)
+    expect(reports.map(({ fetched }) => fetched)).not.toContain(200)
   })
 
   it('fetches a record once that it knows to be superseded, not with every tail', async () => {

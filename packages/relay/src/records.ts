@@ -58,7 +58,8 @@ export function createRelayRecords(
       wanted: async (digests) => (await sync.wanted(digests)).filter((digest) => !denied.has(digest)),
       changesSince: (sequence, query) => sync.changesSince(sequence, query),
       cursor: (peer) => sync.cursor(peer),
-      saveCursor: (peer, cursor) => sync.saveCursor(peer, cursor)
+      saveCursor: (peer, cursor) => sync.saveCursor(peer, cursor),
+      forgetCursor: (peer) => sync.forgetCursor(peer)
     }
   }
 }

@@ -48,6 +48,7 @@ export interface SyncSource {
   changesSince(sequence: number, query: ChangesQuery): Promise<{ changes: Change[]; next: number; done: boolean }>
   cursor(peer: string): Promise<PeerCursor | undefined>
   saveCursor(peer: string, cursor: PeerCursor): Promise<void>
+  forgetCursor(peer: string): Promise<void>
 }
 
 /** Digests that were refused, with when they may be asked for again. */
@@ -110,7 +111,8 @@ export function createSyncSource({
     async cursor(peer) {
       return (await tables.cursors.get(peer)) as PeerCursor | undefined
     },
-    saveCursor: (peer, cursor) => disk.commit([{ type: 'put', sublevel: tables.cursors, key: peer, value: cursor }])
+    saveCursor: (peer, cursor) => disk.commit([{ type: 'put', sublevel: tables.cursors, key: peer, value: cursor }]),
+    forgetCursor: (peer) => disk.commit([{ type: 'del', sublevel: tables.cursors, key: peer }])
   }
 }
 

@@ -212,7 +212,11 @@ class ClientSession {
       await this.#fetch(needed.flat())
     }
     const { epoch, sequence } = answer
-    await this.#keepPlace(cursorName(this.#peer, scope), { epoch, sequence })
+    const name = cursorName(this.#peer, scope)
+    if (lackedIn(answer, ours) <= newsTwiceMax) return this.#keepPlace(name, { epoch, sequence })
+    // What it lacks it will have from us soon, or from others: its log would bring us our own records back.
+    await this.#written()
+    await this.#source.forgetCursor(name)
   }
 
   /**
@@ -372,6 +376,13 @@ function unequal(ours: readonly Partition[], { partitions }: PartitionsAnswer, {
     return mine === undefined || mine.count !== theirs.count || !sameBytes(mine.fingerprint, theirs.fingerprint)
   })
   return differing.map((one) => ({ ...one, market })).toSorted((a, b) => rank(a) - rank(b) || a.day - b.day)
+}
+
+/** Records of ours that the peer does not hold, at the least. */
+function lackedIn({ partitions }: PartitionsAnswer, ours: readonly Partition[]): number {
+  if (partitions === 'equal') return 0
+  const theirs = new Map(partitions.map((one) => [partitionName(one), one.count]))
+  return ours.reduce((sum, one) => sum + Math.max(0, one.count - (theirs.get(partitionName(one)) ?? 0)), 0)
 }
 
 /** Groups whose answers together fit the stream's buffer, going by what the peer says it holds. */

@@ -41,6 +41,7 @@ export interface SyncSource {
   ): Promise<{ changes: readonly { readonly digest: Uint8Array }[]; next: number; done: boolean }>
   cursor(peer: string): Promise<PeerCursor | undefined>
   saveCursor(peer: string, cursor: PeerCursor): Promise<void>
+  forgetCursor(peer: string): Promise<void>
 }
 
 /** What catch-up reads of the records themselves. `@souk/storage` has it as `storage.records`. */

@@ -90,6 +90,11 @@ export class TestStore implements RecordStore, RecordReader, SyncSource {
     return Promise.resolve()
   }
 
+  forgetCursor(peer: string): Promise<void> {
+    this.#cursors.delete(peer)
+    return Promise.resolve()
+  }
+
   #itemsOf({ market, channel, day }: PartitionId): ItemSet {
     const items: Item[] = []
     for (const record of this.records.values()) {

@@ -99,13 +99,15 @@ export function syncTests({ describe, test }: TestRunner, factory: StoreFactory)
         assert.equal(small.next, after)
       }))
 
-    test('keeps cursors of peers', () =>
+    test('keeps cursors of peers until they are to be forgotten', () =>
       withStore(factory, async ({ store, reopen }) => {
         await store.sync.saveCursor('peer', { epoch: 'ab', sequence: 7, ours: 3 })
         const again = await reopen()
         assert.deepEqual(await again.sync.cursor('peer'), { epoch: 'ab', sequence: 7, ours: 3 })
         assert.equal(await again.sync.cursor('stranger'), undefined)
         assert.equal(again.sync.epoch, store.sync.epoch)
+        await again.sync.forgetCursor('peer')
+        assert.equal(await again.sync.cursor('peer'), undefined)
       }))
   })
 }
