@@ -1,7 +1,7 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { addressOf, nextEvent, startNode } from './support/net.ts'
 
 const keeper = { backoffFirstMs: 20, backoffMaxMs: 100 }
@@ -57,6 +57,21 @@ describe('the connection keeper', () => {
     await again
     a.network.keeper.unwant(peer)
     expect(a.network.keeper.wanted()).toEqual([])
+  })
+
+  it('looks once at who is connected when something changes, however many it knows', async () => {
+    await using a = await startNode({ keeper: { ...keeper, peersTarget: 1 } })
+    await using b = await startNode()
+    await a.network.connect(addressOf(b))
+    const met = await Promise.all(Array.from({ length: 50 }, () => generateKeyPair('Ed25519')))
+    for (const key of met) a.network.keeper.want(peerIdFromPrivateKey(key), 'met', [multiaddr('/ip4/127.0.0.1/tcp/9')])
+    // Seen by a relay with 50 connections: a list of all peers for each that it knew, at each that came or went.
+    const [peers, connections] = [vi.spyOn(a.network.libp2p, 'getPeers'), vi.spyOn(a.network.libp2p, 'getConnections')]
+    a.network.keeper.want(b.network.peerId, 'learnt')
+    const lists = peers.mock.calls.length + connections.mock.calls.filter(([peer]) => peer === undefined).length
+    vi.restoreAllMocks()
+    expect(lists).toBeLessThanOrEqual(1)
+    expect(a.network.keeper.wanted().filter(({ failures }) => failures > 0)).toEqual([])
   })
 
   it('dials at once where a peer is now, however long it was not where it had been', async () => {

@@ -168,12 +168,13 @@ class DefaultKeeper implements Keeper {
   }
 
   wanted(): WantedPeer[] {
+    const wantsMore = this.#wantsMore()
     return Array.from(this.#entries, ([peer, entry]) => ({
       peer,
       reasons: [...entry.reasons],
       connected: this.#isHere(entry.peer),
       failures: entry.failures,
-      nextDialAtMs: this.#isDue(entry, Infinity) ? entry.dueAtMs : undefined
+      nextDialAtMs: this.#isDue(entry, { nowMs: Infinity, wantsMore }) ? entry.dueAtMs : undefined
     }))
   }
 
@@ -248,8 +249,9 @@ class DefaultKeeper implements Keeper {
   #schedule(): void {
     if (this.#stopping.signal.aborted || this.#libp2p.status !== 'started') return
     const nowMs = this.#init.now()
+    const wantsMore = this.#wantsMore()
     const due = [...this.#entries.values()]
-      .filter((entry) => this.#isDue(entry, Infinity))
+      .filter((entry) => this.#isDue(entry, { nowMs: Infinity, wantsMore }))
       .map(({ dueAtMs }) => dueAtMs)
     clearTimeout(this.#timer)
     if (due.length === 0) return
@@ -261,18 +263,29 @@ class DefaultKeeper implements Keeper {
   #dialDue(): void {
     const nowMs = this.#init.now()
     if (nowMs - this.#timerDueAtMs > sleptMs) for (const entry of this.#entries.values()) entry.dueAtMs = 0
-    const due = [...this.#entries.values()].filter((entry) => this.#isDue(entry, nowMs))
+    const wantsMore = this.#wantsMore()
+    const due = [...this.#entries.values()].filter((entry) => this.#isDue(entry, { nowMs, wantsMore }))
     const free = dialsMax - this.#dialing()
     for (const entry of due.toSorted((a, b) => rank(a) - rank(b) || a.dueAtMs - b.dueAtMs).slice(0, free)) {
-      if (this.#isDue(entry, nowMs)) void this.#dial(entry)
+      if (this.#isDue(entry, { nowMs, wantsMore: this.#wantsMore() })) void this.#dial(entry)
     }
     if (this.#dialing() < dialsMax) this.#schedule()
   }
 
-  #isDue(entry: Entry, nowMs: number): boolean {
+  #isDue(entry: Entry, { nowMs, wantsMore }: { nowMs: number; wantsMore: boolean }): boolean {
     if (entry.dialing || this.#isLater(entry, nowMs) || this.#isHere(entry.peer)) return false
     if (this.#guard.refuses(entry.peer)) return false
-    return isPinned(entry) || this.#libp2p.getPeers().length + this.#dialing() < this.#target
+    return isPinned(entry) || wantsMore
+  }
+
+  /**
+   * Whether it is worth connecting to those that nobody needs. To be asked once for all of them: each connection that
+   * opens or ends asks, and libp2p makes a list of its peers anew from their names, 10 µs each.
+   */
+  #wantsMore(): boolean {
+    if (this.#target === 0) return false
+    const peers = new Set(this.#libp2p.getConnections().map(({ remotePeer }) => remotePeer.toString()))
+    return peers.size + this.#dialing() < this.#target
   }
 
   #isHere(peer: PeerId): boolean {
