@@ -11,11 +11,12 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { RecordError, decodeCanonical } from '@souk/records'
 import { createDeadline, type Deadline } from './deadline.ts'
 import { Desk } from './desk.ts'
+import { type Dialler, reach } from './dialling.ts'
 import { blockOf } from './guard/address.ts'
 import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts'
 
 /** The least that an exchange needs of libp2p. */
-export type ExchangeHost = Pick<Libp2p, 'peerId' | 'handle' | 'unhandle' | 'dialProtocol'>
+export type ExchangeHost = Pick<Libp2p, 'peerId' | 'handle' | 'unhandle'> & Dialler
 
 /** Who pays for what: token buckets and scores, kept elsewhere. */
 export interface Guard {
@@ -220,7 +221,8 @@ async function dial(
   signal: AbortSignal
 ): Promise<Stream> {
   try {
-    return await libp2p.dialProtocol(target, protocol, { signal, runOnLimitedConnection: true })
+    const connection = await reach(libp2p, target, { signal })
+    return await connection.newStream([protocol], { signal, runOnLimitedConnection: true })
   } catch (cause) {
     throw new ProtocolError('unreachable', `no stream for ${protocol}: ${(cause as Error).message}`, { cause })
   }

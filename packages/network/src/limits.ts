@@ -94,3 +94,9 @@ export const clocksAskedEveryMs = 10 * 60_000
 
 /** Peers whose observations of our outer address are compared: two that differ show a router that holes cannot be punched in. */
 export const observersMax = 16
+
+/** How often a connection that somebody asks for by hand is opened when it breaks off meanwhile. */
+export const openingsMax = 4
+
+/** About how long after it has broken off: the other side, or the relay, is just finding out that it was gone. */
+export const reopenAfterMs = 1000

@@ -7,6 +7,7 @@ import { createPeerClocks, isUntimely, type PeerClocks } from './clocks.ts'
 import type { CatchUpReport } from './catch-up/client.ts'
 import { catchUpsMax } from './catch-up/limits.ts'
 import type { RecordReader, SyncSource } from './catch-up/source.ts'
+import { reachPatiently } from './dialling.ts'
 import { NetworkError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
 import { createRecordGate, type GateResult, type RecordGate, type RecordSource, type RecordStore } from './gate.ts'
@@ -234,13 +235,13 @@ async function dial(
   libp2p: Host,
   guard: Guard,
   address: string | Multiaddr,
-  options?: { signal?: AbortSignal }
+  options: { signal?: AbortSignal } = {}
 ): Promise<PeerId> {
   const target = parseAddress(address.toString())
   try {
-    return (await libp2p.dial(target, options)).remotePeer
+    return (await reachPatiently(libp2p, target, options)).remotePeer
   } catch (cause) {
-    options?.signal?.throwIfAborted()
+    options.signal?.throwIfAborted()
     const refused = guard.report().find(({ peer, bannedUntilMs }) => bannedUntilMs && target.toString().endsWith(peer))
     if (refused) throw new NetworkError('peer-refused', `${refused.peer} is refused: see its record`, { cause })
     throw new NetworkError('unreachable', `${target.toString()}: ${(cause as Error).message}`, { cause })

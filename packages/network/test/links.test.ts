@@ -94,6 +94,7 @@ describe('gossip with a peer that stays connected', () => {
     const used = (): (Connection | undefined)[] => [connectionUsed(a, b), connectionUsed(b, a)]
     await until(() => used().every((one, at) => one !== undefined && one !== older[at])).toBe(true)
     await expectToGossip(a, b)
+    expect(older.map((one) => one?.status)).toEqual(['open', 'open'])
   })
 
   it('does not wait for one that never answers', async () => {

@@ -2,6 +2,7 @@ import type { Connection, Libp2p, PeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { CODE_P2P, multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import type { Datastore } from 'interface-datastore'
+import { reach } from '../dialling.ts'
 import { NetworkError } from '../errors.ts'
 import { isRelayed } from '../guard/address.ts'
 import type { Guard } from '../guard/guard.ts'
@@ -315,7 +316,7 @@ class DefaultKeeper implements Keeper {
       const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(dialTimeoutMs)])
       const tags = isPinned(entry) ? { 'souk-wanted': { value: 60 } } : {}
       await this.#libp2p.peerStore.merge(entry.peer, { multiaddrs: entry.addresses, tags })
-      await this.#libp2p.dial(entry.peer, { signal })
+      await reach(this.#libp2p, entry.peer, { signal })
     } catch {
       entry.dueAtMs = this.#init.now() + this.#backoffMs(entry.failures++)
       if (!isPinned(entry) && entry.failures >= metFailuresMax) this.unwant(entry.peer, 'met')
