@@ -22,6 +22,8 @@ export type ExchangeHost = Pick<Libp2p, 'peerId' | 'handle' | 'unhandle'> & Dial
 export interface Guard {
   /** Takes `cost` from what `peer` may still do on `protocol`; false when it has used that up. */
   allow(peer: PeerId, protocol: string, cost: number): boolean
+  /** As {@link allow}, from what all peers of its address, and of its block of addresses, may do together. */
+  allowAddress(peer: PeerId, protocol: string, cost: number): boolean
   /** Takes what an answer has cost, into debt if it must: until that is paid back nothing is allowed. */
   charge(peer: PeerId, protocol: string, cost: number): void
   /** Tells that `peer` did what no honest peer does. */
@@ -29,7 +31,7 @@ export interface Guard {
 }
 
 /** Allows everything: for tests and closed networks. */
-export const openGuard: Guard = { allow: () => true, charge: () => {}, punish: () => {} }
+export const openGuard: Guard = { allow: () => true, allowAddress: () => true, charge: () => {}, punish: () => {} }
 
 /** Bounds of one protocol. */
 export interface ExchangeLimits {
@@ -69,9 +71,10 @@ export async function serveExchange(
 
   const onStream = async (stream: Stream, connection: Connection): Promise<void> => {
     const { remotePeer } = connection
-    if (!guard.allow(remotePeer, protocol, 1)) {
-      if (!guard.allow(remotePeer, 'refusal', 1)) guard.punish(remotePeer, `${protocol}:too-many-messages`)
-      stream.abort(new ProtocolError('refused', 'this peer has used up what it may ask'))
+    const isOver = !guard.allow(remotePeer, protocol, 1)
+    if (isOver && !guard.allow(remotePeer, 'refusal', 1)) guard.punish(remotePeer, `${protocol}:too-many-messages`)
+    if (isOver || !guard.allowAddress(remotePeer, protocol, 1)) {
+      stream.abort(new ProtocolError('refused', 'this peer, or its address, has used up what it may ask'))
       return
     }
     using deadline = createDeadline(Math.min(questionMs, limits.timeoutMs), tookTooLong)

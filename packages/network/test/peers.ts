@@ -81,7 +81,7 @@ export function memoryStore(): KeyValueStore {
 /** Counts what it is told, and allows what `allow` says. */
 export function recordingGuard(allow: Guard['allow'] = () => true): Guard & { readonly codes: string[] } {
   const codes: string[] = []
-  return { allow, charge: () => {}, punish: (_peer, code) => void codes.push(code), codes }
+  return { allow, allowAddress: () => true, charge: () => {}, punish: (_peer, code) => void codes.push(code), codes }
 }
 
 function isServer(peer: Peer): boolean {

@@ -90,7 +90,7 @@ const configSchema = strict({
     catchUpWork: budget(budgetOf('sync-work')),
     catchUpHints: budget(budgetOf('sync-hint')),
     dht: budget(budgetOf('/souk/kad/1.0.0')),
-    dhtValues: budget(budgetOf('dht-value')),
+    dhtValues: budget(budgetOf('value')),
     locatedSet: budget(budgetOf('/souk/located-set/1')),
     mailbox: budget(budgetOf('/souk/mailbox/1'))
   }),

@@ -260,7 +260,7 @@ function budgetsByProtocol(budgets: RelayConfig['budgets']): Record<string, { pe
     'sync-work': budgets.catchUpWork,
     'sync-hint': budgets.catchUpHints,
     '/souk/kad/1.0.0': budgets.dht,
-    'dht-value': budgets.dhtValues,
+    value: budgets.dhtValues,
     '/souk/located-set/1': budgets.locatedSet,
     '/souk/mailbox/1': budgets.mailbox
   }

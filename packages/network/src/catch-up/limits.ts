@@ -68,7 +68,7 @@ export const turnMs = 10_000
  * Milliseconds of comparing sets that a node does for all peers together, bombs included: a tenth of a core. What one
  * peer may take of it is the guard's row `sync-work`.
  */
-export const workBudget: Budget = { perSecond: 100, burst: 1000 }
+export const workBudget: Budget = { perSecond: 100, burst: 300 }
 
 /** Records read from the store at a time: an answer of large ones is full after one such read, not after sixteen. */
 export const recordsPerRead = 32

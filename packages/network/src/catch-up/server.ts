@@ -81,6 +81,8 @@ export function createSyncServer(
         stream.abort(new SyncError('busy', 'others wait'))
       }
     }
+    // Work that waits for its turn is nobody's any more when its peer has gone.
+    stream.addEventListener('close', () => ending.abort(), { once: true })
     const link = createLink(stream, signal)
     const session = new Session(components, { link, peer, onHint: init.onHint, places, guest, pacer, signal })
     try {

@@ -12,6 +12,7 @@ import { sameBytes } from '@souk/records'
 import { feedbackDhtInit } from '../feedback/value.ts'
 import { blockOf } from '../guard/address.ts'
 import type { Guard } from '../guard/guard.ts'
+import { mayPutValue } from '../guard/values.ts'
 import { createPresenceValidator, presenceNamespace, selectPresence, standingValue } from '../presence/value.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import { createQueue } from '../store.ts'
@@ -27,7 +28,7 @@ export interface DhtInit {
 
 /** For `services` of libp2p. */
 export function guardedDht(
-  { guard }: { guard: Pick<Guard, 'allow' | 'punish'> },
+  { guard }: { guard: Pick<Guard, 'allow' | 'allowAddress' | 'punish'> },
   init: DhtInit
 ): (components: KadDHTComponents) => KadDHT {
   return (components) => {
@@ -41,7 +42,7 @@ export function guardedDht(
         now: init.now,
         mayBeChecked: () => {
           const putter = asking.getStore()
-          return putter === undefined || guard.allow(putter.peer, 'dht-value')
+          return putter === undefined || mayPutValue(guard, putter.peer)
         }
       }),
       clientMode: init.clientMode,
@@ -62,6 +63,7 @@ export function guardedDht(
         guard.punish(peer, `${dhtProtocol}:too-many-messages`)
         throw new ProtocolError('refused', 'this peer has used up what it may ask')
       }
+      if (!guard.allowAddress(peer, dhtProtocol)) throw new ProtocolError('refused', 'its address has used that up')
       if (message.type === 'ADD_PROVIDER') throw new ProtocolError('refused', 'nobody is looked for here by content')
       try {
         const work = (): Promise<unknown> => handle(peer, message)

@@ -2,6 +2,7 @@
 import type { KadDHT } from '@libp2p/kad-dht'
 import { type Asker, type ExchangeHost, type Guard, serveExchange } from '../exchange.ts'
 import { blockOf } from '../guard/address.ts'
+import { mayPutValue } from '../guard/values.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import { isServer } from './closest.ts'
 import { idsPerPageMax, locatedSetLimits } from './limits.ts'
@@ -16,12 +17,12 @@ export function serveShelf(
 ): Promise<() => Promise<void>> {
   const { libp2p, dht, guard, shelf } = components
 
-  async function answer(bytes: Uint8Array, { address }: Pick<Asker, 'address'>): Promise<Uint8Array> {
+  async function answer(bytes: Uint8Array, { peer, address }: Asker): Promise<Uint8Array> {
     if (!isServer(dht)) throw new ProtocolError('refused', 'this node keeps no sets')
     const question = decodeQuestion(bytes)
     switch (question.op) {
       case 'add':
-        return encodeAnswer.add(await add(question.record, blockOf(address)))
+        return encodeAnswer.add(await add(question.record, { peer, address }))
       case 'sum':
         return encodeAnswer.sum(shelf.summary(question.subject))
       case 'list': {
@@ -38,11 +39,12 @@ export function serveShelf(
    *
    * @throws {@link ProtocolError} when the bytes are no feedback; being full is an outcome, not an error.
    */
-  async function add(bytes: Uint8Array, block: string): Promise<AddOutcome> {
+  async function add(bytes: Uint8Array, { peer, address }: Pick<Asker, 'peer' | 'address'>): Promise<AddOutcome> {
+    if (!mayPutValue(guard, peer)) return { status: 'refused', code: 'over-budget' }
     const record = openFeedback(bytes, { nowMs: init.now() })
     if (init.refuses(record.author)) return { status: 'refused', code: 'refused' }
     try {
-      const status = await shelf.add(record, { block })
+      const status = await shelf.add(record, { block: blockOf(address) })
       if (status === 'kept') init.onChanged()
       return { status }
     } catch (error) {

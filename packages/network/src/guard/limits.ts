@@ -76,17 +76,18 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   // One unit a request and one a record served: a joining node fetches 10,000 listings at once, then little.
   '/souk/sync/1': { perSecond: 2000, burst: 100_000 },
   // Milliseconds of this node's time for comparing sets: an honest session takes 5 to 50, a bomb 20 a message.
-  'sync-work': { perSecond: 20, burst: 250 },
+  'sync-work': { perSecond: 20, burst: 100 },
   // Refusals that a peer may run into: an honest one waits five seconds after each.
   'sync-refusal': { perSecond: 0.5, burst: 10 },
   // Look-ups of a small network all pass by each of its peers; one answer takes 0.3 ms.
   '/souk/kad/1.0.0': { perSecond: 100, burst: 2000 },
-  // Values that it puts and that have to be checked, at a millisecond each; more are refused, and forgiven.
-  'dht-value': { perSecond: 10, burst: 1000 },
+  // Values that it puts, into the DHT or a located set, and that have to be checked: 1.5 ms each, so that one peer has
+  // 1.5 % of a core and 0.3 s at once. More are refused, and forgiven: a keeper of many puts them in good faith.
+  value: { perSecond: 10, burst: 200 },
   // A question is one unit, 8 KiB of answer another: reading a set of 2,000 takes 320.
   '/souk/located-set/1': { perSecond: 40, burst: 400 },
   // Questions beyond a budget that are only refused: an honest outbox runs into a few.
-  refusal: { perSecond: 1, burst: 50 },
+  refusal: { perSecond: 1, burst: 20 },
   'sync-hint': { perSecond: 4, burst: 40 }
 }
 

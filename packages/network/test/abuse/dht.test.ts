@@ -102,7 +102,7 @@ describe('10,000 puts of what ought not to be in the DHT', async () => {
   it('leave nothing, even of a peer that is never cut off', async () => {
     await using attacker = await createAttacker()
     const without = { perSecond: 1e6, burst: 1e6 }
-    const budgets = { [protocol]: without, 'dht-value': without }
+    const budgets = { [protocol]: without, value: without }
     await using victim = await startVictim({ guard: { allow: [attacker.libp2p.peerId.toString()], budgets } })
     const each = Object.values(ways)
     const messages = Array.from({ length: 10_000 }, (_, index) => each[index % each.length]!())
@@ -138,7 +138,7 @@ describe('good values in bulk', () => {
   }, 180_000)
 
   it('are checked once, however often they are put, and no more of them than a peer may have checked', async () => {
-    const guard = { budgets: { 'dht-value': { perSecond: 0.001, burst: 3 } } }
+    const guard = { budgets: { value: { perSecond: 0.001, burst: 3 } } }
     await using victim = await startVictim({ guard })
     await using attacker = await createAttacker()
     const five = [...validPuts(5)]
