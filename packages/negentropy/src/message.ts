@@ -120,6 +120,11 @@ export class MessageWriter {
     this.#bytes[0] = protocolVersion
   }
 
+  /** Ranges written so far. */
+  get ranges(): number {
+    return this.#ranges
+  }
+
   /** Leaves the space up to a bound out of this message. */
   skip(upper: Bound): void {
     this.#skipTo = upper

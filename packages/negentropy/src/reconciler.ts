@@ -28,6 +28,11 @@ export interface ReconcilerInit {
   roundsMax?: number
   /** Ranges to accept, and to send, in one message; at least 64. */
   rangesMax?: number
+  /**
+   * Ranges to accept for each range that we sent last, and for the start of a session: an honest peer cuts one into 16 at
+   * most. No bound by default, for the protocol has none: a peer may then open with the dearest message there is.
+   */
+  rangesPerRangeMax?: number
   /** Ids to accept in one message. */
   idsMax?: number
   /** Ids to report in the session. */
@@ -81,6 +86,8 @@ class Session implements Reconciler {
   #state: 'fresh' | 'open' | 'ended' = 'fresh'
   #rounds = 0
   #results = 0
+  /** Ranges of ours that the next message answers; the start of a session counts as one. */
+  #asked = 1
 
   constructor(items: ItemSet, init: ReconcilerInit) {
     this.#items = items
@@ -94,7 +101,7 @@ class Session implements Reconciler {
     this.#state = 'open'
     const reply = this.#reply()
     reply.split({ begin: 0, end: this.#items.size, upper: endBound })
-    return reply.finish()
+    return this.#send(reply)
   }
 
   reconcile(message: Uint8Array): Reconciled {
@@ -111,7 +118,8 @@ class Session implements Reconciler {
       throw new NegentropyError('too-many-rounds', `more than ${this.#init.roundsMax} messages in one session`)
     }
     if (readVersion(message, this.#init) !== protocolVersion) return this.#offerVersion()
-    const ranges = readMessage(message, this.#init)
+    const rangesMax = Math.min(this.#init.rangesMax, this.#init.rangesPerRangeMax * this.#asked)
+    const ranges = readMessage(message, { ...this.#init, rangesMax })
     return this.#init.initiator ? this.#asInitiator(ranges) : this.#asResponder(ranges)
   }
 
@@ -134,7 +142,7 @@ class Session implements Reconciler {
         reply.skip(stretch)
       } else if (!reply.answer(range, stretch)) break
     }
-    const message = reply.finish()
+    const message = this.#send(reply)
     return message.length === 1 ? { have, need, done: true } : { reply: message, have, need, done: false }
   }
 
@@ -143,7 +151,7 @@ class Session implements Reconciler {
     for (const { range, stretch } of this.#located(ranges)) {
       if (!(range.kind === 'ids' ? reply.answerIds(range.ids, stretch) : reply.answer(range, stretch))) break
     }
-    const message = reply.finish()
+    const message = this.#send(reply)
     return { reply: message, have: [], need: [], done: message.length === 1 }
   }
 
@@ -162,6 +170,12 @@ class Session implements Reconciler {
     if (this.#results > this.#init.resultsMax) {
       throw new NegentropyError('too-many-results', `more than ${this.#init.resultsMax} ids reported in one session`)
     }
+  }
+
+  #send(reply: Reply): Uint8Array {
+    const message = reply.finish()
+    this.#asked = Math.max(1, reply.ranges)
+    return message
   }
 
   #reply(): Reply {
@@ -216,6 +230,10 @@ class Reply {
       if (!this.#putFingerprint({ begin: this.#at, end: cut, upper: bound })) return false
     }
     return true
+  }
+
+  get ranges(): number {
+    return this.#writer.ranges
   }
 
   finish(): Uint8Array {
@@ -296,6 +314,7 @@ function withDefaults(init: ReconcilerInit): Required<ReconcilerInit> {
     messageBytesMax: messageBytesMaxDefault,
     roundsMax: roundsMaxDefault,
     rangesMax: rangesMaxDefault,
+    rangesPerRangeMax: Infinity,
     idsMax: idsMaxDefault,
     resultsMax: resultsMaxDefault,
     ...init
@@ -304,6 +323,7 @@ function withDefaults(init: ReconcilerInit): Required<ReconcilerInit> {
   checkLimit('messageBytesMax', filled.messageBytesMax, 1)
   checkLimit('roundsMax', filled.roundsMax, 1)
   checkLimit('rangesMax', filled.rangesMax, 64)
+  if (filled.rangesPerRangeMax !== Infinity) checkLimit('rangesPerRangeMax', filled.rangesPerRangeMax, bucketsMax + 2)
   checkLimit('idsMax', filled.idsMax, 0)
   checkLimit('resultsMax', filled.resultsMax, 0)
   return filled

@@ -7,6 +7,7 @@ import {
   NegentropyError,
   type Item,
   type ItemSet,
+  type Reconciler,
   type ReconcilerInit
 } from '../src/index.ts'
 import { anyItem } from './item-set-suite.ts'
@@ -53,8 +54,8 @@ describe('reconciler', () => {
       fc.property(anyTwoSets, anyFrameBytesMax, anyFrameBytesMax, (sets, oursMax, theirsMax) => {
         const [ours, theirs] = sets
         const outcome = reconcileFully(createItemTree(ours), createItemVector(theirs), {
-          ours: { frameBytesMax: oursMax },
-          theirs: { frameBytesMax: theirsMax }
+          ours: { frameBytesMax: oursMax, rangesPerRangeMax: 18 },
+          theirs: { frameBytesMax: theirsMax, rangesPerRangeMax: 18 }
         })
         expect(found(outcome)).toEqual(difference(ours, theirs))
         expect(outcome.largestMessageBytes).toBeLessThanOrEqual(Math.max(oursMax, theirsMax))
@@ -69,7 +70,7 @@ describe('reconciler', () => {
       const all = Array.from({ length: 20_000 }, (_, n) => itemOf(n, nowMs + Math.floor(n / 5)))
       const ours = all.filter((_, n) => n % 27 !== 3)
       const theirs = all.filter((_, n) => n % 26 !== 4)
-      const init = { frameBytesMax, roundsMax: 1_000 }
+      const init = { frameBytesMax, roundsMax: 1_000, rangesPerRangeMax: 18 }
       const outcome = reconcileFully(createItemVector(ours), createItemTree(theirs), { ours: init, theirs: init })
       expect(found(outcome)).toEqual(difference(ours, theirs))
       expect(outcome.largestMessageBytes).toBeLessThanOrEqual(frameBytesMax)
@@ -158,6 +159,22 @@ describe('reconciler against a hostile peer', () => {
     expect(codeOf(() => opened(init).reconcile(message))).toBe(code)
   })
 
+  it('refuses more ranges than one becomes, to begin with and for each of those that it sent', () => {
+    const items = Array.from({ length: 2_000 }, (_, n) => itemOf(n, nowMs + n))
+    const ranges = (count: number): Uint8Array => lists(...Array.from({ length: count }, () => 0))
+    const start = (): Reconciler =>
+      createReconciler(createItemVector(items), { initiator: false, rangesPerRangeMax: 18 })
+    expect(start().reconcile(ranges(18)).reply).toBeDefined()
+    expect(codeOf(() => start().reconcile(ranges(19)))).toBe('too-many-ranges')
+    const others = Array.from({ length: 2_000 }, (_, n) => itemOf(n + 5_000, nowMs + n))
+    const opening = createReconciler(createItemVector(others), { initiator: true }).initiate()
+    // Sixteen fingerprints that differ, of which each becomes fourteen.
+    const [within, beyond] = [start(), start()]
+    for (const session of [within, beyond]) expect(session.reconcile(opening).done).toBe(false)
+    expect(within.reconcile(ranges(16 * 14 * 18)).reply).toBeDefined()
+    expect(codeOf(() => beyond.reconcile(ranges(16 * 14 * 18 + 1)))).toBe('too-many-ranges')
+  })
+
   it('accepts what is just within each bound', () => {
     const init = { messageBytesMax: lists(2, 2).length, idsMax: 4, rangesMax: 64 }
     expect(responder(init).reconcile(lists(2, 2)).reply).toBeDefined()
@@ -236,6 +253,7 @@ describe('reconciler set-up', () => {
     { messageBytesMax: 0 },
     { roundsMax: 0 },
     { rangesMax: 63 },
+    { rangesPerRangeMax: 17 },
     { idsMax: -1 },
     { resultsMax: 0.5 },
     { frameBytesMax: NaN }

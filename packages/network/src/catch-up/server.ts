@@ -29,6 +29,7 @@ import {
   newsRowsMin,
   partitionsMax,
   rangesPerMessageMax,
+  rangesPerRangeMax,
   reconcilersMax,
   recordsPerRead,
   sessionMsMax,
@@ -227,7 +228,8 @@ class Session {
       initiator: false,
       frameBytesMax: frameBytesMax - frameHeaderBytesMax,
       messageBytesMax: frameBytesMax,
-      rangesMax: rangesPerMessageMax
+      rangesMax: rangesPerMessageMax,
+      rangesPerRangeMax
     })
     this.#reconcilers.set(name, reconciler)
     const [oldest] = this.#reconcilers.keys()

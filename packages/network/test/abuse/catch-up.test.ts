@@ -3,7 +3,7 @@ import { createReconciler, createItemVector } from '@souk/negentropy'
 import { type AnyRecord, recordDigest, type RecordId } from '@souk/records'
 import { describe, expect, it } from 'vitest'
 import { encodeQuestion, type Question } from '../../src/catch-up/frames.ts'
-import { rangesPerMessageMax, recordsPerRead } from '../../src/catch-up/limits.ts'
+import { rangesPerMessageMax, rangesPerRangeMax, recordsPerRead } from '../../src/catch-up/limits.ts'
 import { addressOf, startNode } from '../support/net.ts'
 import { listing, newSigner, sealListing } from '../support/records.ts'
 import { TestStore } from '../support/store.ts'
@@ -81,10 +81,13 @@ async function besiege(attacker: Attacker, target: string, question: () => Uint8
 }
 
 describe('a bomb for whoever compares sets', () => {
-  it('of more ranges than a message may have costs the sender at once', async () => {
+  it.each([
+    ['a message may have', rangesPerMessageMax + 1],
+    ['one may begin with', rangesPerRangeMax + 1]
+  ])('of more ranges than %s costs the sender at once', async (_, ranges) => {
     await using victim = await startNode({ store: await storeWith(records) })
     await using attacker = await createAttacker()
-    const siege = await besiege(attacker, addressOf(victim), () => reconcile(bomb(rangesPerMessageMax + 1)), 50)
+    const siege = await besiege(attacker, addressOf(victim), () => reconcile(bomb(ranges)), 50)
     expect(siege).toMatchObject({ answered: 0, cut: true })
     expect(siege.refused).toBeLessThanOrEqual(5)
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe(`${protocol}:bad-reconciliation`)
@@ -92,7 +95,7 @@ describe('a bomb for whoever compares sets', () => {
 
   it('within what a message may have is answered for as long as its share of work lasts, then ends the peer', async () => {
     let workMs = 0
-    // A fingerprint is the only work there is: a bomb has so many that it takes 20 ms. No time passes.
+    // A fingerprint is the only work there is, and so dear that a bomb takes 20 ms. No time passes.
     await using victim = await startNode({
       now: () => nowMs,
       cpuMs: () => workMs,
@@ -105,7 +108,7 @@ describe('a bomb for whoever compares sets', () => {
             timestampMs: (index) => items.timestampMs(index),
             ids: (begin, end) => items.ids(begin, end),
             fingerprint: (begin, end) => {
-              workMs += 20 / rangesPerMessageMax
+              workMs += 20 / rangesPerRangeMax
               return items.fingerprint(begin, end)
             }
           }
@@ -114,7 +117,7 @@ describe('a bomb for whoever compares sets', () => {
     })
     await victim.store.put(records)
     await using attacker = await createAttacker()
-    const message = bomb(rangesPerMessageMax)
+    const message = bomb(rangesPerRangeMax)
     let turn = 0
     const siege = await besiege(
       attacker,
@@ -136,7 +139,7 @@ describe('a bomb for whoever compares sets', () => {
     const sieges: Promise<Siege>[] = []
     for (let identity = 0; identity < 4; identity++) {
       const attacker = stack.use(await createAttacker({ from: `127.51.0.${1 + identity}` }))
-      sieges.push(besiege(attacker, addressOf(victim), () => reconcile(bomb(1000)), 15))
+      sieges.push(besiege(attacker, addressOf(victim), () => reconcile(bomb(rangesPerRangeMax)), 15))
     }
     await using honest = await startNode()
     await honest.network.connect(addressOf(victim))
