@@ -22,11 +22,13 @@ import {
   seenMs,
   sendBudget,
   sendReserve,
+  toldOnce,
   topicBytesPerPeerMax,
   topicScore
 } from './limits.ts'
 import { guardIntake } from './intake.ts'
 import { messageId, messageIdKey } from './message-id.ts'
+import { tellNewcomers } from './newcomers.ts'
 
 /** Signed records over gossipsub topics: a node hears of what is published while it is connected. */
 export interface Gossip {
@@ -49,6 +51,7 @@ export interface Gossip {
 export function gossipOptions(guard: Guard): Partial<GossipsubOpts> {
   return {
     ...meshDegree,
+    ...toldOnce,
     heartbeatInterval: heartbeatMs,
     seenTTL: seenMs,
     globalSignaturePolicy: StrictNoSign,
@@ -106,6 +109,7 @@ export function createGossip(
   const { allowedTopics, topicScores, subscriptions } = openTables(pubsub)
   const sending = new TokenBucket(sendBudget, init.now())
   guardIntake(pubsub, guard)
+  tellNewcomers(pubsub)
   let hasStarted = false
 
   /** True when our neighbours will not hold one more against us. */

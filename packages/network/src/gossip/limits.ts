@@ -3,6 +3,13 @@ import type { Budget } from '../guard/bucket.ts'
 /** Mesh neighbours per topic: gossipsub's own values. Below `Dlo` peers everybody is everybody's neighbour. */
 export const meshDegree = { D: 6, Dlo: 4, Dhi: 12, Dscore: 4, Dout: 2, Dlazy: 6 } as const
 
+/**
+ * Everybody outside the mesh is told once of each message, in the heartbeat after it came: whoever is in nobody's mesh
+ * then still asks for it. gossipsub's own values tell a random quarter three times over, nearly as many bytes, and left
+ * every fifth message unheard by those whose only carriers of a channel are two relays with full meshes (decision 0315).
+ */
+export const toldOnce = { gossipFactor: 1, mcacheGossip: 1 } as const
+
 /** A mesh also forms when a subscription arrives, so the heartbeat only repairs; faster costs CPU per topic at idle. */
 export const heartbeatMs = 1000
 
