@@ -100,11 +100,18 @@ async function checkChannel({ peer, channel, wanted, findings }: Task, init: Che
   }
   const ids = [...held.values()].map(recordIdOfDigest)
   const stored = (await peer.components?.records.getBytes(ids)) ?? []
-  for (const bytes of stored) {
-    if (bytes === undefined || isSound(bytes, peer, init.verify)) continue
+  for (const [index, bytes] of stored.entries()) {
+    // To the last byte what its author wrote: most of them, and there is no need to open each a hundred times.
+    const written = published.get(ids[index] as RecordId)?.record.bytes
+    if (bytes === undefined || (written !== undefined && areEqual(bytes, written))) continue
+    if (isSound(bytes, peer, init.verify)) continue
     findings.invalid++
     say(`holds what is no record in ${channel}`)
   }
+}
+
+function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
 }
 
 function isSound(bytes: Uint8Array, peer: Peer, verify: Verify): boolean {

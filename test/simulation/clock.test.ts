@@ -1,10 +1,10 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { cancel, createClock, type Timer } from './clock.ts'
+import { realSettling } from './process.ts'
 import { createRandom } from './random.ts'
 
-/** Lets promises go on; nothing here waits for anything real. */
-const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+const settling = realSettling()
 
 test('runs what is due in the order of time, then of setting, whatever was set and taken back', async () => {
   const delays = fc.array(fc.record({ delayMs: fc.nat(50), isTakenBack: fc.boolean() }), { maxLength: 200 })
@@ -17,10 +17,7 @@ test('runs what is due in the order of time, then of setting, whatever was set a
       )
       given.forEach(({ isTakenBack }, index) => isTakenBack && cancel(timers[index] as Timer))
       clock.set(() => void ran.push('end'), 60)
-      await clock.run(
-        () => ran.at(-1) === 'end',
-        () => Promise.resolve()
-      )
+      await clock.run(() => ran.at(-1) === 'end', settling)
       const left = given.map(({ delayMs, isTakenBack }, index) => ({ dueMs: 1000 + delayMs, index, isTakenBack }))
       const sorted = left.filter((one) => !one.isTakenBack).toSorted((a, b) => a.dueMs - b.dueMs || a.index - b.index)
       expect(ran.slice(0, -1)).toEqual(sorted.map(({ dueMs, index }) => `${dueMs} ${index}`))
@@ -40,7 +37,7 @@ test('lets everything that follows from a task happen before time passes', async
   }
   void work()
   clock.set(() => void seen.push(['later', clock.nowMs]), 11)
-  await clock.run(() => seen.length === 3, settle)
+  await clock.run(() => seen.length === 3, settling)
   expect(seen).toEqual([
     ['after a wait', 10],
     ['soon', 10],
@@ -49,7 +46,7 @@ test('lets everything that follows from a task happen before time passes', async
 })
 
 test('says so when nothing is left to happen', async () => {
-  await expect(createClock(0).run(() => false, settle)).rejects.toThrow('nothing is left to happen')
+  await expect(createClock(0).run(() => false, settling)).rejects.toThrow('nothing is left to happen')
 })
 
 test('draws the same from one seed, other things from another, and apart in its forks', () => {

@@ -1,5 +1,5 @@
 /**
- * A clock that stands still until the simulation moves it, and the timers that wait for it: a binary heap, ordered by
+ * A clock that stands still until the simulation moves it, and the timers that wait for it: a heap, ordered by
  * time and then by when they were set, so that a run is the same each time.
  */
 export interface VirtualClock {
@@ -18,10 +18,16 @@ export interface VirtualClock {
   /**
    * Moves the clock from task to task until `done`, and lets everything that follows from a task happen before the
    * next.
-   *
-   * @param settle - Resolves when no promise is left that could go on by itself.
    */
-  run(done: () => boolean, settle: () => Promise<void>): Promise<void>
+  run(done: () => boolean, settling: Settling): Promise<void>
+}
+
+/** How everything that follows from a task is let happen. */
+export interface Settling {
+  /** Returns when no promise is left that could go on by itself. Only outside of promises. */
+  readonly drain: () => void
+  /** Runs a task in a turn of the event loop of its own, outside of promises. */
+  readonly turn: <T>(task: () => T) => Promise<T>
 }
 
 /** Something that will run, unless it is taken back. */
@@ -39,6 +45,9 @@ export function createClock(startMs: number): VirtualClock {
 export function cancel(timer: Timer): void {
   timer.task = undefined
 }
+
+/** Signals and what is written to stderr wait for so many. */
+const tasksPerTurn = 1000
 
 class HeapClock implements VirtualClock {
   readonly #heap: Timer[] = []
@@ -61,8 +70,7 @@ class HeapClock implements VirtualClock {
 
   set(task: () => void, delayMs: number): Timer {
     const timer = { dueMs: this.#now + Math.max(0, delayMs), order: this.#order++, task }
-    this.#heap.push(timer)
-    this.#rise(this.#heap.length - 1)
+    this.#rise(timer)
     return timer
   }
 
@@ -76,9 +84,13 @@ class HeapClock implements VirtualClock {
     return new Promise((resolve) => void this.set(resolve, delayMs))
   }
 
-  async run(done: () => boolean, settle: () => Promise<void>): Promise<void> {
-    await settle()
-    while (!done()) {
+  async run(done: () => boolean, { drain, turn }: Settling): Promise<void> {
+    for (let isOver = done(); !isOver;) isOver = await turn(() => this.#runSome(done, drain))
+  }
+
+  /** So many tasks in one turn of the event loop, which takes longer than most tasks do. */
+  #runSome(done: () => boolean, drain: () => void): boolean {
+    for (let left = tasksPerTurn; left > 0 && !done(); left--) {
       const timer = this.#next()
       if (timer === undefined) throw new Error('nothing is left to happen, and the simulation is not over')
       const { task } = timer
@@ -86,8 +98,9 @@ class HeapClock implements VirtualClock {
       timer.task = undefined
       this.steps++
       task()
-      await settle()
+      drain()
     }
+    return done()
   }
 
   /** What was asked for at once comes first: time does not pass while there is any of it. */
@@ -102,39 +115,50 @@ class HeapClock implements VirtualClock {
   #take(): Timer | undefined {
     const first = this.#heap[0]
     const last = this.#heap.pop()
-    if (first === undefined || last === undefined || first === last) return first
-    this.#heap[0] = last
-    this.#sink(0)
+    if (last !== undefined && first !== last) this.#sink(last)
     return first
   }
 
-  #rise(from: number): void {
-    for (let at = from; at > 0;) {
-      const parent = (at - 1) >> 1
-      if (!this.#swapIfLess(at, parent)) return
-      at = parent
+  /** Puts a timer in its place, from the end upwards. */
+  #rise(timer: Timer): void {
+    const heap = this.#heap
+    let at = heap.push(timer) - 1
+    while (at > 0) {
+      const above = (at - 1) >> 2
+      const parent = heap[above] as Timer
+      if (!isBefore(timer, parent)) break
+      heap[at] = parent
+      at = above
     }
+    heap[at] = timer
   }
 
-  #sink(from: number): void {
-    for (let at = from; ;) {
-      const [left, right] = [2 * at + 1, 2 * at + 2]
-      const child = right < this.#heap.length && this.#isLess(right, left) ? right : left
-      if (child >= this.#heap.length || !this.#swapIfLess(child, at)) return
-      at = child
+  /** Puts a timer in its place, from the beginning downwards. */
+  #sink(timer: Timer): void {
+    const heap = this.#heap
+    let at = 0
+    for (;;) {
+      const below = firstOfLeast(heap, at)
+      const child = heap[below]
+      if (child === undefined || !isBefore(child, timer)) break
+      heap[at] = child
+      at = below
     }
+    heap[at] = timer
   }
+}
 
-  #swapIfLess(a: number, b: number): boolean {
-    if (!this.#isLess(a, b)) return false
-    const held = this.#heap[a] as Timer
-    this.#heap[a] = this.#heap[b] as Timer
-    this.#heap[b] = held
-    return true
+/** The index of the first to run of the four timers below one; one beyond the end when there are none. */
+function firstOfLeast(heap: readonly Timer[], at: number): number {
+  const from = 4 * at + 1
+  const to = Math.min(from + 4, heap.length)
+  let least = from
+  for (let next = from + 1; next < to; next++) {
+    if (isBefore(heap[next] as Timer, heap[least] as Timer)) least = next
   }
+  return least
+}
 
-  #isLess(a: number, b: number): boolean {
-    const [one, other] = [this.#heap[a] as Timer, this.#heap[b] as Timer]
-    return one.dueMs < other.dueMs || (one.dueMs === other.dueMs && one.order < other.order)
-  }
+function isBefore(a: Timer, b: Timer): boolean {
+  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order)
 }

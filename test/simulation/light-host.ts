@@ -22,6 +22,7 @@ import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { AbstractStream } from '@libp2p/utils'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { gossipOptions, type Host, type HostGuard, type NetworkInit } from '@souk/network'
+import { leanScores } from './lean-scores.ts'
 import type { Random } from './random.ts'
 import { addressOf, hostOf } from './transport.ts'
 import type { Line, Place, Side, Wire } from './wire.ts'
@@ -106,6 +107,8 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
   readonly #handlers = new Map<string, Handler>()
   readonly #topologies = new Map<string, { readonly protocol: string; readonly topology: Topology }>()
   readonly #connections = new Map<string, LightConnection[]>()
+  /** All of them in one list, while none comes or goes. */
+  #all: readonly LightConnection[] | undefined
   readonly #addresses = new Map<string, readonly Multiaddr[]>()
   readonly #dialling = new Map<string, Promise<LightConnection>>()
   #topologyCount = 0
@@ -130,7 +133,8 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
       logger,
       events: this
     } as never)
-    this.services = { pubsub: pubsub }
+    leanScores(pubsub)
+    this.services = { pubsub }
   }
 
   #gossipOptions(): ReturnType<typeof gossipOptions> {
@@ -175,7 +179,8 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
 
   getConnections(peer?: PeerId): LightConnection[] {
     if (peer !== undefined) return this.#connections.get(peer.toString()) ?? []
-    return [...this.#connections.values()].flat()
+    this.#all ??= [...this.#connections.values()].flat()
+    return this.#all as LightConnection[]
   }
 
   getPeers(): PeerId[] {
@@ -237,6 +242,7 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
     const name = connection.remotePeer.toString()
     const known = this.#connections.get(name)
     this.#connections.set(name, [...(known ?? []), connection])
+    this.#all = undefined
     this.#connectionCount++
     this.metrics.trackMultiaddrConnection(connection as never)
     this.#tell('connection:open', connection)
@@ -248,6 +254,7 @@ export class LightHost extends TypedEventEmitter<Record<string, CustomEvent>> {
     const name = connection.remotePeer.toString()
     const left = (this.#connections.get(name) ?? []).filter((one) => one !== connection)
     this.#connectionCount--
+    this.#all = undefined
     if (left.length > 0) this.#connections.set(name, left)
     else this.#connections.delete(name)
     this.#tell('connection:close', connection)

@@ -5,9 +5,10 @@
  *
  * For a process that does nothing else: it cannot be taken back.
  */
+import assert from 'node:assert'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { promisify } from 'node:util'
-import { cancel, type Timer, type VirtualClock } from './clock.ts'
+import { cancel, type Settling, type Timer, type VirtualClock } from './clock.ts'
 import type { Random } from './random.ts'
 
 /** What is left of the real process. */
@@ -16,8 +17,7 @@ export interface RealProcess {
   readonly cpuSeconds: () => number
   /** Milliseconds by the real clock. */
   readonly wallMs: () => number
-  /** Resolves when no promise is left that could go on by itself. */
-  readonly settle: () => Promise<void>
+  readonly settling: Settling
 }
 
 const require = createRequire(import.meta.url)
@@ -34,18 +34,35 @@ export function enterSimulation(clock: VirtualClock, random: Random): RealProces
   return real
 }
 
-/**
- * A turn of the real event loop runs all promises and ticks that are ready, however many follow from them. Nothing
- * else goes on in the process, so after it everything waits for the clock.
- */
 function keepReal(): RealProcess {
-  const { setImmediate } = globalThis
   const { now } = Date
   return {
     cpuSeconds: () => process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
     wallMs: () => now(),
-    settle: () => new Promise((resolve) => void setImmediate(resolve))
+    settling: realSettling()
   }
+}
+
+/**
+ * Node runs all promises and ticks that are ready, however many follow from them, at the end of each of its callbacks,
+ * and whenever it is asked to. Nothing else goes on in the process, so then everything waits for the clock.
+ */
+export function realSettling(): Settling {
+  const { setImmediate } = globalThis
+  const { _tickCallback: drain } = process as unknown as { readonly _tickCallback?: () => void }
+  assert(drain !== undefined, 'Node runs its ticks elsewhere')
+  const turn = <T>(task: () => T): Promise<T> => {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    setImmediate(() => {
+      try {
+        resolve(task())
+      } catch (error) {
+        reject(error as Error)
+      }
+    })
+    return promise
+  }
+  return { drain, turn }
 }
 
 type Callback = (...args: unknown[]) => void

@@ -78,12 +78,15 @@ class SeededRandom implements Random {
   }
 
   #step(): number {
-    const [a, b, c, counter] = this.#state as unknown as [number, number, number, number]
-    const result = (a + b + counter) >>> 0
-    this.#state[3] = counter + 1
-    this.#state[0] = b ^ (b >>> 9)
-    this.#state[1] = c + (c << 3)
-    this.#state[2] = ((c << 21) | (c >>> 11)) + result
+    const state = this.#state as unknown as [number, number, number, number]
+    const b = state[1]
+    const c = state[2]
+    const counter = state[3]
+    const result = (state[0] + b + counter) >>> 0
+    state[3] = counter + 1
+    state[0] = b ^ (b >>> 9)
+    state[1] = c + (c << 3)
+    state[2] = ((c << 21) | (c >>> 11)) + result
     return result
   }
 }

@@ -121,7 +121,7 @@ export async function simulate(
     isOver = true
   }
   void promise.then(over, over)
-  await clock.run(() => isOver, real.settle)
+  await clock.run(() => isOver, real.settling)
   return promise
 }
 
