@@ -4,13 +4,14 @@
  *
  * `/souk/time/1`: the question is one byte, the answer eight, milliseconds since 1970, big-endian.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Libp2p, PeerId } from '@libp2p/interface'
 import { Emitter, type Unsubscribe } from './events.ts'
 import { askExchange, type ExchangeLimits, serveExchange } from './exchange.ts'
 import type { Verdict } from './gate.ts'
 import type { Guard } from './guard/guard.ts'
 import type { Roster } from './roster.ts'
-import { clockJumpMs, clockLookMs, clockOffMs, clocksAskedEveryMs } from './limits.ts'
+import { clockAskedAgainMs, clockAsksMax, clockJumpMs, clockLookMs, clockOffMs, clocksAskedEveryMs } from './limits.ts'
 
 /** True for an offence that a wrong clock makes of something right, here or there. */
 export function isUntimely(code: string): boolean {
@@ -69,7 +70,7 @@ interface PeerClock {
   readonly peer: PeerId
   /** How far ours is ahead of theirs; undefined until they have answered. */
   aheadMs: number | undefined
-  /** They were asked, and have not answered yet. */
+  /** They are being asked, and have not answered yet. */
   isAsked: boolean
   /** Offences that wait for the answer. */
   pending: string[]
@@ -142,22 +143,32 @@ class DefaultPeerClocks implements PeerClocks {
   }
 
   async #ask(clock: PeerClock): Promise<void> {
+    if (clock.isAsked) return
+    clock.isAsked = true
+    // Who does not tell has the time that we have.
+    for (let asks = 1; !(await this.#askOnce(clock)) && asks < clockAsksMax; asks++) {
+      await sleep(clockAskedAgainMs, undefined, { ref: false })
+      if (this.#stopping.signal.aborted || this.#clocks.get(clock.peer.toString()) !== clock) break
+    }
+    clock.isAsked = false
+    this.#charge(clock)
+  }
+
+  /** False when there was no answer. */
+  async #askOnce(clock: PeerClock): Promise<boolean> {
     const { libp2p } = this.#components
     const { signal } = this.#stopping
-    clock.isAsked = true
     const askedAtMs = performance.now()
     try {
       const bytes = await askExchange(libp2p, clock.peer, new Uint8Array(1), { protocol, limits }, { signal })
       const theirMs = decodeTime(bytes)
-      if (theirMs === undefined) return
+      if (theirMs === undefined) return true
       // Said half way between question and answer.
       clock.aheadMs = this.#now() - (performance.now() - askedAtMs) / 2 - theirMs
       this.#settle()
+      return true
     } catch {
-      // Who does not tell has the time that we have.
-    } finally {
-      clock.isAsked = false
-      this.#charge(clock)
+      return false
     }
   }
 

@@ -100,3 +100,14 @@ export const openingsMax = 4
 
 /** About how long after it has broken off: the other side, or the relay, is just finding out that it was gone. */
 export const reopenAfterMs = 1000
+
+/** libp2p asks who a peer is once and waits five seconds; after that we do, after twice as long each time. */
+export const introducedAfterMs = 6_000
+export const introducedMaxMs = 60_000
+
+/** How long a peer has to introduce itself again. */
+export const introductionMs = 10_000
+
+/** A peer that has not said what time it is, as on a machine that is busy, is asked again after so long, so many times. */
+export const clockAskedAgainMs = 3_000
+export const clockAsksMax = 4

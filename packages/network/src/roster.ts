@@ -3,10 +3,13 @@
  *
  * libp2p's registrar reads its peer store before it tells that a peer has gone; one that comes back meanwhile, as after
  * a crash, is announced first and forgotten afterwards, for as long as it stays. It says nothing to those who ask after
- * a peer has come, and nothing of a peer's second connection. Here every connection is followed by itself, and at once.
+ * a peer has come, and nothing of a peer's second connection. Here every connection is followed by itself, and at once;
+ * and who has not said who they are is asked again, which libp2p does once, for five seconds.
  */
 import type { Connection, IdentifyResult, Libp2p, PeerId } from '@libp2p/interface'
+import type { Identify } from '@libp2p/identify'
 import type { Unsubscribe } from './events.ts'
+import { introducedAfterMs, introducedMaxMs, introductionMs } from './limits.ts'
 
 /** Relayed connections do not count: they are limited, and our protocols wait for a direct one. */
 export interface Roster extends Disposable {
@@ -36,14 +39,33 @@ interface Following {
   readonly follower: Follower
 }
 
+/** A host whose services include `identify`, unless its peers introduce themselves some other way. */
+export type RosterHost = Pick<Libp2p, 'addEventListener'> & { readonly services: object }
+
 /** @param libp2p - Not started yet, or nobody is told of those who are connected already. */
-export function createRoster(libp2p: Pick<Libp2p, 'addEventListener'>): Roster {
+export function createRoster(libp2p: RosterHost): Roster {
+  const { identify } = libp2p.services as { identify?: Pick<Identify, 'identify'> }
   const guests = new Map<string, Guest>()
   const followings = new Set<Following>()
   const stopping = new AbortController()
   const { signal } = stopping
+  const strangers = new Map<Connection, NodeJS.Timeout>()
+
+  const isKnown = (connection: Connection): void => {
+    clearTimeout(strangers.get(connection))
+    strangers.delete(connection)
+  }
+  const askLater = (connection: Connection, waitMs: number): void => {
+    const ask = async (): Promise<void> => {
+      const timely = AbortSignal.any([signal, AbortSignal.timeout(introductionMs)])
+      await identify?.identify(connection, { signal: timely }).catch(() => undefined)
+      if (strangers.has(connection)) askLater(connection, Math.min(2 * waitMs, introducedMaxMs))
+    }
+    strangers.set(connection, setTimeout(() => void ask(), waitMs).unref())
+  }
 
   const onIdentify = ({ connection, protocols }: IdentifyResult): void => {
+    isKnown(connection)
     if (connection.status !== 'open' || connection.limits !== undefined) return
     const { remotePeer: peer } = connection
     const before = guests.get(peer.toString()) ?? { peer, connections: [], protocols: new Set() }
@@ -59,6 +81,7 @@ export function createRoster(libp2p: Pick<Libp2p, 'addEventListener'>): Roster {
   }
 
   const onClose = (connection: Connection): void => {
+    isKnown(connection)
     const name = connection.remotePeer.toString()
     const guest = guests.get(name)
     if (guest === undefined) return
@@ -68,6 +91,7 @@ export function createRoster(libp2p: Pick<Libp2p, 'addEventListener'>): Roster {
     for (const following of followings) if (speaks(guest, following)) following.follower.onGone(guest.peer)
   }
 
+  libp2p.addEventListener('connection:open', ({ detail }) => askLater(detail, introducedAfterMs), { signal })
   libp2p.addEventListener('peer:identify', ({ detail }) => onIdentify(detail), { signal })
   libp2p.addEventListener('connection:close', ({ detail }) => onClose(detail), { signal })
 
@@ -82,7 +106,11 @@ export function createRoster(libp2p: Pick<Libp2p, 'addEventListener'>): Roster {
       return () => void followings.delete(following)
     },
     connectionTo: (peer) => newest(guests.get(peer.toString())),
-    [Symbol.dispose]: () => stopping.abort()
+    [Symbol.dispose]: () => {
+      stopping.abort()
+      for (const timer of strangers.values()) clearTimeout(timer)
+      strangers.clear()
+    }
   }
 }
 

@@ -60,6 +60,15 @@ describe('clocks', () => {
     expect(taker.store.records.size).toBe(0)
   })
 
+  it('are asked for again where no answer came: nobody would know for ten minutes', async () => {
+    const protocol = '/souk/time/1'
+    await using a = await startNode()
+    await using b = await startNode({ guard: { budgets: { [protocol]: { perSecond: 0.5, burst: 1 } } } })
+    expect(b.network.guard.allow(a.network.peerId, protocol)).toBe(true)
+    await a.network.connect(addressOf(b))
+    expect(await isKnown(a)).toMatchObject({ state: 'ok', peers: 1 })
+  })
+
   it('whose clock agrees pays for records that are out of their time', async () => {
     const store = new TestStore()
     await store.put([sealListing(newSigner(), { nowMs: Date.now() + twoHours })])
