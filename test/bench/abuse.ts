@@ -9,6 +9,7 @@ const rssMiBMax = 64
 /** Those that one peer's budget ends soon: what fifty of them do is the question. */
 const byFifty = [
   'negentropy bombs',
+  'negentropy bombs after a fair beginning',
   'partitions without end',
   'letters to one',
   'praise of many subjects',
@@ -16,14 +17,18 @@ const byFifty = [
 ]
 const fifty: AttackInit = { identities: 50, addresses: 50, limitMs: 5000 }
 
-/** What a relay's own services are asked without end, or for nothing, and what that does to it and to the honest. */
-export async function benchAbuse(): Promise<Report> {
+/**
+ * What a relay's own services are asked without end, or for nothing, and what that does to it and to the honest.
+ *
+ * @param only - Part of the names of the attacks to run; all by default.
+ */
+export async function benchAbuse(only = ''): Promise<Report> {
   const report: Report = {}
   process.stderr.write(`${columns.map(([name, width]) => name.padStart(width)).join(' ')}\n`)
   const runs = [
     ...Object.keys(serviceAttacks).map((name) => [name, { limitMs: 3000 }] as const),
     ...byFifty.map((name) => [name, fifty] as const)
-  ]
+  ].filter(([name]) => name.includes(only))
   await using arena = await createRelayArena({ fill: stockRelay })
   for (const [name, init] of runs) {
     const figures = await arena.attack(name, { dialsMin: 20, quietMs: 2000, ...init })
@@ -59,5 +64,6 @@ const columns: readonly (readonly [name: string, width: number, cell: (figures: 
   ['RSS MiB', 8, ({ rssGrowthMiB }) => rssGrowthMiB.toFixed(1)],
   ['p50 ms', 7, ({ honestP50Ms }) => honestP50Ms?.toFixed(1) ?? '-'],
   ['p99 ms', 7, ({ honestP99Ms }) => honestP99Ms?.toFixed(1) ?? '-'],
+  ['before', 7, ({ quietP99Ms }) => quietP99Ms?.toFixed(1) ?? '-'],
   ['dials', 6, ({ honestDialShare }) => `${(honestDialShare * 100).toFixed(0)} %`]
 ]

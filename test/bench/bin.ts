@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: every figure beside its baseline from the same run. `--json` prints one JSON object as the last
- * line; words narrow it to the parts that they name: `npm run bench -- records storage`.
+ * line; words narrow it to the parts that they name: `npm run bench -- records storage`, and to some attacks of one:
+ * `npm run bench -- 'abuse:good DHT puts' floods:muxer`.
  */
 import { benchAbuse } from './abuse.ts'
 import { benchCatchUp } from './catch-up.ts'
@@ -14,7 +15,7 @@ import { benchRecords } from './records.ts'
 import { benchRelay } from './relay.ts'
 import { benchStorage } from './storage.ts'
 
-const parts: Record<string, () => Report | Promise<Report>> = {
+const parts: Record<string, (only?: string) => Report | Promise<Report>> = {
   records: benchRecords,
   storage: benchStorage,
   'catch-up': benchCatchUp,
@@ -32,9 +33,12 @@ const json = given.includes('--json')
 const wanted = given.filter((word) => !word.startsWith('--'))
 const report: Report = {}
 for (const [name, bench] of Object.entries(parts)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue
+  const words = wanted.filter((word) => word === name || word.startsWith(`${name}:`))
+  if (wanted.length > 0 && words.length === 0) continue
   process.stderr.write(`measuring ${name} …\n`)
-  Object.assign(report, await bench())
+  for (const word of words.length === 0 ? [name] : words) {
+    Object.assign(report, await bench(word.slice(name.length + 1)))
+  }
 }
 if (json) {
   process.stdout.write(`${JSON.stringify(report)}\n`)

@@ -44,8 +44,16 @@ export interface Figures {
   readonly addresses: number
   /** Messages, streams or sockets that the attacker sent, those in buffers of the system included. */
   readonly sent: number
-  /** Of records: how many the victim took in and judged. Undefined for a node, which does not tell. */
+  /**
+   * Of records that came by gossip: how many the victim took in and judged while it was watched. Undefined for a node,
+   * which does not tell.
+   */
   readonly messagesTakenBeforeCut: number | undefined
+  /**
+   * From before the attack until the last look at what was judged: what somebody sent, and what the victim had no time
+   * for before he had gone, is judged until then, within his budget by the clock.
+   */
+  readonly watchedMs: number
   /** Identities or sockets that were let in, and how many of them the victim ended. */
   readonly admitted: number
   readonly cut: number
@@ -60,15 +68,16 @@ export interface Figures {
   readonly rssGrowthMiB: number
   readonly honestP50Ms: number | undefined
   readonly honestP99Ms: number | undefined
+  /** The same before the attack, in the same arena: what the machine and the honest themselves make of it. */
+  readonly quietP99Ms: number | undefined
   readonly deliveryP50Ms: number | undefined
   readonly deliveryP99Ms: number | undefined
   readonly honestDialShare: number
   readonly honestDials: number
   /** Over what the victim takes in the same time for the honest alone. */
   readonly victimCpuMs: number
-  /** The attack's own; making what it sends is not counted. */
+  /** The attack's own, and what it took to make what was sent: signatures, work. What was made and never sent is not counted. */
   readonly attackerCpuMs: number
-  readonly preparingCpuMs: number
 }
 
 /** Only where the victim does nothing: on a busy machine the attacker itself may need seconds. */
@@ -174,11 +183,12 @@ async function createArena(init: ArenaInit): Promise<Arena> {
           cut: done.cut,
           tookMs: done.tookMs,
           cutAfterMs: done.cut === done.admitted ? done.tookMs : undefined,
+          watchedMs: seen.watchedMs,
           rssGrowthMiB: (seen.peakBytes - steadyBytes) / 2 ** 20,
+          quietP99Ms: quiet.honest.honestP99Ms,
           ...seen.honest,
           victimCpuMs: seen.cpuMs - quiet.cpuMs * (seen.tookMs / quiet.tookMs),
-          attackerCpuMs: done.cpuMs,
-          preparingCpuMs: done.preparingCpuMs
+          attackerCpuMs: done.cpuMs + done.preparingCpuMs * shareSent(done)
         }
       }
     },
@@ -186,8 +196,15 @@ async function createArena(init: ArenaInit): Promise<Arena> {
   )
 }
 
-interface AttackerWords extends Pick<Figures, 'sent' | 'admitted' | 'cut' | 'preparingCpuMs' | 'tookMs'> {
+interface AttackerWords extends Pick<Figures, 'sent' | 'admitted' | 'cut' | 'tookMs'> {
   readonly cpuMs: number
+  readonly preparingCpuMs: number
+  /** Things made before the attack; 0 where what it says costs nothing to make. */
+  readonly made: number
+}
+
+function shareSent({ sent, made }: AttackerWords): number {
+  return made === 0 ? 0 : Math.min(1, sent / made)
 }
 
 interface HonestWords {
@@ -214,16 +231,19 @@ async function lookOn(
   }
   await forgetPeakRss(pid)
   for (const one of honest) one.tell('begin')
+  const watchedFromMs = performance.now()
   const [judgedBefore, cpuBefore, startMs] = [await judged?.(), await cpuMsOf(pid), performance.now()]
   await task(async () => (await samples()).dialsMs.length)
   const tookMs = performance.now() - startMs
   const cpuMs = (await cpuMsOf(pid)) - cpuBefore
   const { pingsMs, deliveriesMs, dialsMs } = await samples()
+  const judgedAfter = await judged?.()
   return {
     tookMs,
     cpuMs,
+    watchedMs: performance.now() - watchedFromMs,
     peakBytes: await peakRssBytesOf(pid),
-    judged: judgedBefore === undefined ? undefined : ((await judged?.()) ?? 0) - judgedBefore,
+    judged: judgedBefore === undefined ? undefined : (judgedAfter ?? 0) - judgedBefore,
     deliveries: deliveriesMs.length,
     honest: {
       honestP50Ms: quantile(pingsMs, 0.5),
@@ -261,10 +281,10 @@ function targetOf(addresses: readonly string[]): Target {
   return { tcp: find(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/p2p\//), ws: find(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/ws\/p2p\//) }
 }
 
-/** Records that a relay has judged, from its Prometheus figures. */
+/** Records that a relay has judged, from its Prometheus figures. What it fetches itself is no part of a flood. */
 async function judgedBy(httpUrl: string): Promise<number> {
   const text = await (await fetch(`${httpUrl}/metrics`)).text()
-  const counts = text.matchAll(/^souk_relay_records_checked_total\{[^}]*\} (\d+)$/gm)
+  const counts = text.matchAll(/^souk_relay_records_checked_total\{via="gossip"[^}]*\} (\d+)$/gm)
   return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
 }
 

@@ -32,9 +32,15 @@ async function carryOut({ attack, target, from }: Order): Promise<void> {
   const stopping = new AbortController()
   const begun = new Promise<void>((resolve) => (begin = resolve))
   stop = () => stopping.abort()
-  let sent = 0
+  let [sent, made] = [0, 0]
   const preparing = cpuMs()
-  const run = await make({ target, from, signal: stopping.signal, onSent: (count) => (sent += count) })
+  const run = await make({
+    target,
+    from,
+    signal: stopping.signal,
+    onSent: (count) => (sent += count),
+    onMade: (count) => (made += count)
+  })
   const preparingCpuMs = cpuMs() - preparing
   say({ event: 'ready' })
   await begun
@@ -44,6 +50,7 @@ async function carryOut({ attack, target, from }: Order): Promise<void> {
     event: 'done',
     ...outcome,
     sent,
+    made,
     tookMs: performance.now() - startMs,
     cpuMs: cpuMs() - startCpuMs,
     preparingCpuMs

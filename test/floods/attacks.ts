@@ -27,6 +27,8 @@ export interface AttackContext {
   readonly signal: AbortSignal
   /** Counts what was sent. */
   readonly onSent: (count: number) => void
+  /** Counts what was made beforehand to be sent once each, where making it costs something. */
+  readonly onMade: (count: number) => void
 }
 
 /** Prepares what can be prepared, and returns the attack itself. */
@@ -307,6 +309,7 @@ function forgedOf(record: Uint8Array, index: number): Uint8Array {
 function spam(each: number, workBits: number): Attack {
   return async (context) => {
     const batches = context.from.map(() => sealListings(each, { workBits }).map((bytes) => message(bytes)))
+    context.onMade(batches.length * each)
     return async () =>
       together(context, async (from, identity) => {
         await using hostile = await insist(context.target.tcp, { from, context })

@@ -93,9 +93,8 @@ describe('a flood of what is invalid', () => {
 /** What a victim takes from one peer: at once, and a second after that. */
 const gossipBudget = { perSecond: 50, burst: 500 }
 
-/** What is on its way when the attack is told to end still counts: a second of it. */
-function takenMax({ tookMs }: Figures, peers: number): number {
-  return peers * (gossipBudget.burst + (gossipBudget.perSecond * (tookMs + 1000)) / 1000)
+function takenMax({ watchedMs }: Figures, peers: number): number {
+  return peers * (gossipBudget.burst + (gossipBudget.perSecond * watchedMs) / 1000)
 }
 
 describe('a flood of what is valid', () => {

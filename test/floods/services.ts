@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
-import { recordDigest } from '@souk/records'
+import { recordDigest, type Signer } from '@souk/records'
 import {
   decodeChanges,
   decodePartitions,
@@ -39,6 +39,8 @@ interface Siege {
   readonly interview: (identity: number) => Interview
   /** `once`: a new stream for each question. */
   readonly stream: 'kept' | 'once'
+  /** Questions that took signatures or work to make, and are worth nothing a second time. */
+  readonly made?: number
 }
 
 /** What catch-up answers when it will not go on; no answer of another protocol begins with it. */
@@ -51,6 +53,7 @@ const refusal = 0xff
 function siege(make: () => Siege | Promise<Siege>): Attack {
   return async (context) => {
     const ready = await make()
+    context.onMade(ready.made ?? 0)
     return async () => {
       const results = await Promise.allSettled(
         context.from.map((from, identity) => besiege({ from, identity }, ready, context))
@@ -133,10 +136,9 @@ function reconcile(message: Uint8Array): Uint8Array {
   })
 }
 
-/** As many ranges as a message may have, each with a fingerprint that is wrong, over what expires today. */
-function bomb(): Uint8Array {
+/** Ranges, each with a fingerprint that is wrong, over what expires today: 2,040 are as many as a message may have. */
+function bomb(ranges: number): Uint8Array {
   const bytes: number[] = [0x61]
-  const ranges = 2040
   const endMs = Date.now()
   let lastMs = 0
   for (let range = 0; range < ranges; range++) {
@@ -182,11 +184,13 @@ function followLog(): Interview {
   }
 }
 
-/** Feedback on trades that somebody made up with himself: each receipt needs two signatures, and identities are free. */
-function praises(count: number): { digest: Uint8Array; bytes: Uint8Array }[] {
+/** Feedback on trades that somebody made up with himself: three signatures each, of keys made for as few as will do. */
+function praises(count: number, { perSubject }: { perSubject: number }): { digest: Uint8Array; bytes: Uint8Array }[] {
   const text = 'Perfect. '.repeat(60).trim()
-  return Array.from({ length: count }, () => {
-    const { id, bytes } = feedbackOf({ buyer: createSigner(), seller: createSigner(), text })
+  const buyer = createSigner()
+  const sellers = Array.from({ length: Math.ceil(count / perSubject) }, createSigner)
+  return Array.from({ length: count }, (_, at) => {
+    const { id, bytes } = feedbackOf({ buyer, seller: sellers[Math.floor(at / perSubject)] as Signer, text })
     return { digest: recordDigest(id), bytes }
   })
 }
@@ -227,12 +231,20 @@ const firstContactBits = 16
 /** By name. */
 export const serviceAttacks: Readonly<Record<string, Attack>> = {
   'negentropy bombs': siege(() => {
-    const question = reconcile(bomb())
+    const question = reconcile(bomb(2040))
     return { protocol: protocols.sync, stream: 'kept', interview: () => () => question }
   }),
   'negentropy bombs, a session each': siege(() => {
-    const question = reconcile(bomb())
+    const question = reconcile(bomb(2040))
     return { protocol: protocols.sync, stream: 'once', interview: () => () => question }
+  }),
+  'negentropy bombs after a fair beginning': siege(() => {
+    const [beginning, question] = [reconcile(bomb(32)), reconcile(bomb(1000))]
+    return {
+      protocol: protocols.sync,
+      stream: 'kept',
+      interview: () => (answer) => (answer === undefined ? beginning : question)
+    }
   }),
   'lists of all ids for five bytes': siege(() => {
     const question = reconcile(listOfNothing)
@@ -262,6 +274,7 @@ export const serviceAttacks: Readonly<Record<string, Attack>> = {
     const make = (): Siege => ({
       protocol: protocols.mail,
       stream: 'once',
+      made: letters.length,
       interview: (identity) => takeTurns(letters, identity)
     })
     return siege(make)(context)
@@ -283,8 +296,13 @@ export const serviceAttacks: Readonly<Record<string, Attack>> = {
   'letters opened and left': leave(protocols.messages, undefined),
 
   'praise of many subjects': siege(() => {
-    const all = praises(400).map(({ bytes }) => encodeSetQuestion({ op: 'add', record: bytes }))
-    return { protocol: protocols.sets, stream: 'once', interview: (identity) => takeTurns(all, identity) }
+    const all = praises(400, { perSubject: 1 }).map(({ bytes }) => encodeSetQuestion({ op: 'add', record: bytes }))
+    return {
+      protocol: protocols.sets,
+      stream: 'once',
+      made: all.length,
+      interview: (identity) => takeTurns(all, identity)
+    }
   }),
   'lists of a set without end': siege(() => {
     const question = encodeSetQuestion({ op: 'list', subject: createSigner().publicKey, after: undefined })
@@ -307,8 +325,13 @@ export const serviceAttacks: Readonly<Record<string, Attack>> = {
       dhtPut(new Uint8Array(Buffer.from(`/constructor/${randomBytes(8).toString('hex')}`)), new Uint8Array(8000))
   })),
   'good DHT puts': siege(() => {
-    const all = praises(900).map(({ digest, bytes }) => dhtPut(valueKey(digest), bytes))
-    return { protocol: protocols.dht, stream: 'kept', interview: (identity) => takeTurns(all, identity) }
+    const all = praises(900, { perSubject: 900 }).map(({ digest, bytes }) => dhtPut(valueKey(digest), bytes))
+    return {
+      protocol: protocols.dht,
+      stream: 'kept',
+      made: all.length,
+      interview: (identity) => takeTurns(all, identity)
+    }
   }),
   'DHT questions without end': siege(() => ({
     protocol: protocols.dht,
