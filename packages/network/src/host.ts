@@ -1,5 +1,5 @@
 import { autoNATv2 } from '@libp2p/autonat-v2'
-import { circuitRelayServer, type CircuitRelayService, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { circuitRelayServer, type CircuitRelayService } from '@libp2p/circuit-relay-v2'
 import { gossipsub, type GossipSub } from '@libp2p/gossipsub'
 import { identify, type Identify, identifyPush } from '@libp2p/identify'
 import type { Libp2p, PrivateKey, ServiceMap } from '@libp2p/interface'
@@ -35,6 +35,7 @@ import {
 } from './limits.ts'
 import { createPuncher, type Puncher } from './punch.ts'
 import { quicFor, withoutQuic } from './quic.ts'
+import { patientRelaying } from './reservation.ts'
 import { noteProtocolsOnce } from './spoken.ts'
 
 /** What a host is for. A relay also carries connections between peers that cannot reach each other. */
@@ -145,7 +146,7 @@ interface Parts {
 function transportsOf({ transports }: HostInit, { guard, puncher }: Parts): NonNullable<Libp2pInit['transports']> {
   if (transports === 'memory') return [memory()]
   if (transports !== undefined && transports !== 'real') return transports
-  return [puncher.tcp, patientWebSockets(guard.doorway), circuitRelayTransport()]
+  return [puncher.tcp, patientWebSockets(guard.doorway), patientRelaying()]
 }
 
 /** Quiet where there is no network: multicast errors go to the log, and the next query tries again. */

@@ -111,3 +111,10 @@ export const introductionMs = 10_000
 /** A peer that has not said what time it is, as on a machine that is busy, is asked again after so long, so many times. */
 export const clockAskedAgainMs = 3_000
 export const clockAsksMax = 4
+
+/** What an answer to a request for a place at a relay may take: a relay that has just been started answers within ten. */
+export const placeTimeoutMs = 15_000
+
+/** A relay that gave no place is asked again after so long, then after twice as long each time. */
+export const placeAskedAgainMs = 2_000
+export const placeAskedAgainMaxMs = 10 * 60_000
