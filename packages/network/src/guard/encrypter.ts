@@ -1,10 +1,11 @@
+import assert from 'node:assert'
 import type { ConnectionEncrypter, MessageStream, SecuredConnection } from '@libp2p/interface'
 import { negotiation } from './framing.ts'
 import { before, framer } from './meter.ts'
 
 /**
  * Noise that also looks at what follows it: where the two sides have not agreed on a multiplexer during the handshake,
- * they do afterwards, by a protocol whose reader does not bound what it reads.
+ * they do afterwards, by a protocol whose reader does not bound what it reads. And that waits for bytes without an error.
  */
 export function watchEncrypter<Components>(
   create: (components: Components) => ConnectionEncrypter
@@ -23,7 +24,34 @@ export function watchEncrypter<Components>(
 
 function watch<Secured extends SecuredConnection>(secured: Secured): Secured {
   if (secured.streamMuxer === undefined) follow(secured.connection)
+  readQuietly(secured.connection)
   return secured
+}
+
+/** The length that stands before each piece that Noise encrypts: two bytes, big-endian. */
+const lengthBytes = 2
+
+/** More than lies there of a piece whose length does not. */
+const notYet = 0xffff
+
+type Bytes = Uint8Array | { readonly length: number; getUint16(at: number): number }
+
+interface NoiseParts {
+  readonly decoder?: { lengthDecoder?: (bytes: Bytes) => number }
+}
+
+/**
+ * Noise tries to read a length with every piece that has come, although nothing may lie behind it, and is told so by an
+ * error that it throws and catches, stack and all: a twenty-fifth of what gossip costs.
+ */
+function readQuietly(connection: MessageStream): void {
+  const { decoder } = connection as MessageStream & NoiseParts
+  assert(decoder?.lengthDecoder !== undefined, 'Noise reads its lengths elsewhere')
+  decoder.lengthDecoder = (bytes) => (bytes.length < lengthBytes ? notYet : lengthIn(bytes))
+}
+
+function lengthIn(bytes: Bytes): number {
+  return bytes instanceof Uint8Array ? (bytes[0] ?? 0) * 256 + (bytes[1] ?? 0) : bytes.getUint16(0)
 }
 
 function follow(connection: MessageStream): void {

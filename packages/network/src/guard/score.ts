@@ -70,8 +70,8 @@ export class Standing {
   }
 
   #bucket(name: string, budget: Budget, nowMs: number): TokenBucket {
-    const bucket = this.#buckets.get(name) ?? new TokenBucket(budget, nowMs)
-    this.#buckets.set(name, bucket)
+    let bucket = this.#buckets.get(name)
+    if (bucket === undefined) this.#buckets.set(name, (bucket = new TokenBucket(budget, nowMs)))
     return bucket
   }
 

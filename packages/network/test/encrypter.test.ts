@@ -1,0 +1,82 @@
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { MessageStream, MultiaddrConnection } from '@libp2p/interface'
+import { noise } from '@libp2p/noise'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { multiaddrConnectionPair } from '@libp2p/utils'
+import * as fc from 'fast-check'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { watchEncrypter } from '../src/guard/encrypter.ts'
+
+describe('an encrypted connection', () => {
+  afterEach(() => {
+    vi.unstubAllGlobals()
+  })
+
+  it('reads what comes in pieces, and throws no error while it waits for more', async () => {
+    const { from, to, cutInto } = await securedPair()
+    const heard: number[] = []
+    to.addEventListener('message', ({ data }) => heard.push(...data.subarray()))
+    const errors = countRangeErrors()
+    const message = fc.uint8Array({ minLength: 1, maxLength: 300 })
+    const pieces = fc.integer({ min: 1, max: 40 })
+    await fc.assert(
+      fc.asyncProperty(message, pieces, async (bytes, size) => {
+        heard.length = 0
+        cutInto(size)
+        from.send(bytes)
+        await vi.waitUntil(() => heard.length === bytes.length, { interval: 0 })
+        expect(heard).toEqual([...bytes])
+      }),
+      { numRuns: 50 }
+    )
+    expect(errors()).toBe(0)
+  })
+})
+
+interface SecuredPair {
+  readonly from: MessageStream
+  readonly to: MessageStream
+  /** What `from` sends arrives in pieces of so many bytes. */
+  readonly cutInto: (bytes: number) => void
+}
+
+async function securedPair(): Promise<SecuredPair> {
+  const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
+  const [theirs, ours] = await Promise.all([
+    (await encrypterFor(inbound)).secureInbound(inbound),
+    (await encrypterFor(outbound)).secureOutbound(outbound)
+  ])
+  const send = outbound.send.bind(outbound)
+  const cutInto = (size: number): void => {
+    outbound.send = (data) => {
+      const bytes = data.subarray()
+      for (let at = 0; at < bytes.length; at += size) send(bytes.subarray(at, at + size))
+      return true
+    }
+  }
+  return { from: ours.connection, to: theirs.connection, cutInto }
+}
+
+async function encrypterFor({ log }: MultiaddrConnection): Promise<ReturnType<ReturnType<typeof noise>>> {
+  const privateKey = await generateKeyPair('Ed25519')
+  const upgrader = { getStreamMuxers: () => new Map([['/yamux/1.0.0', {}]]) }
+  const logger = { forComponent: () => log }
+  return watchEncrypter(noise())({
+    privateKey,
+    peerId: peerIdFromPrivateKey(privateKey),
+    upgrader,
+    logger
+  } as never) as ReturnType<ReturnType<typeof noise>>
+}
+
+/** The error that Noise's own reader throws for a length that is not there yet. */
+function countRangeErrors(): () => number {
+  const real = RangeError
+  let count = 0
+  const counting = (message?: string): RangeError => {
+    count++
+    return new real(message)
+  }
+  vi.stubGlobal('RangeError', Object.assign(counting, { prototype: real.prototype }))
+  return () => count
+}
