@@ -96,7 +96,7 @@ describe('an RPC', () => {
     ['nothing', nothing, 1],
     ['three subscriptions', { ...nothing, subscriptions: [{}, {}, {}] }, 4],
     ['a change of the mesh', { ...nothing, control: { ...none, graft: [{ topicID: 'x' }] } }, 3],
-    ['33 ids', { ...nothing, control: { ...none, ihave: [{ topicID: 'x', messageIDs: ids(33) }] } }, 4]
+    ['33 ids', { ...nothing, control: { ...none, ihave: [{ topicID: 'x', messageIDs: ids(33) }] } }, 7]
   ])('of %s costs what acting on it costs', (_name, rpc, units) => {
     expect(unitsOf(rpc)).toBe(units)
   })

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { addressGroups, isLoopback } from '../src/guard/address.ts'
 import { TokenBucket } from '../src/guard/bucket.ts'
 import { createGuard, type GuardInit } from '../src/guard/guard.ts'
+import { createAttacker } from './abuse/attacker.ts'
 import { addressOf, join, nextEvent, startNode } from './support/net.ts'
 
 describe('a token bucket', () => {
@@ -169,6 +170,29 @@ describe('a flood', () => {
     await flood(attacker, victim.network.peerId, { protocol, chunk, until: over })
     await gone
     expect(victim.network.guard.refuses(attacker.network.peerId)).toBe(true)
+  })
+
+  it('of pings of the multiplexer, each of which is answered, is cut by their number', async () => {
+    await using victim = await startNode()
+    await using attacker = await createAttacker()
+    const connection = await attacker.dial(addressOf(victim))
+    const { muxer } = connection as unknown as { muxer: { sendPing(id: number): void } }
+    const gone = nextEvent(victim.network, 'peer-disconnected')
+    for (let id = 0; id < 100; id++) muxer.sendPing(id)
+    await gone
+    expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
+  })
+
+  it('of pings that nobody reads is cut by their number, long before their bytes are many', async () => {
+    await using victim = await startNode()
+    await using attacker = await createAttacker()
+    const connection = await attacker.dial(addressOf(victim))
+    const gone = nextEvent(victim.network, 'peer-disconnected')
+    const stream = await connection.newStream('/ipfs/ping/1.0.0')
+    stream.pause()
+    for (let ping = 0; ping < 2000 && stream.writeStatus === 'writable'; ping++) stream.send(new Uint8Array(32))
+    await gone
+    expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
   })
 
   it('of valid records beyond the budget is cut, and what came within it is kept', async () => {

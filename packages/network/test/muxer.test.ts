@@ -47,7 +47,14 @@ async function openStream(): Promise<{ from: Stream; to: Stream; small: () => nu
 
 function sinkOf(onSmallFrame: () => void): MuxerSink {
   const nothing = (): void => {}
-  return { onSmallFrame, onOpen: nothing, onStray: nothing, onBadLength: nothing, isSpoken: () => true }
+  return {
+    onSmallFrame,
+    onPing: nothing,
+    onOpen: nothing,
+    onStray: nothing,
+    onBadLength: nothing,
+    isSpoken: () => true
+  }
 }
 
 async function send(stream: Stream, bytes: Uint8Array): Promise<void> {

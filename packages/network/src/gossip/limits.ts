@@ -41,8 +41,8 @@ export const relinkMaxMs = 60_000
 /** A stream that lasts so long has made good: the next one is opened soon again. */
 export const relinkSettledMs = 30_000
 
-/** Ids of messages in control messages that count as one unit: each is a look-up or two. */
-export const idsPerUnit = 32
+/** Ids of messages in control messages that count as one unit: each is a look-up or two, about 1 µs with its decoding. */
+export const idsPerUnit = 8
 
 /** Units of a GRAFT or PRUNE: a change of the mesh, a note of when it may change again, and often an answer. */
 export const meshChangeUnits = 2

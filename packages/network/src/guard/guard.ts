@@ -16,6 +16,8 @@ import { leastMissed } from './crowd.ts'
 import { Doorway } from './doorway.ts'
 import {
   connectionBytes,
+  muxerPings,
+  pingFrames,
   requestBudgetDefault,
   requestBudgets,
   reservationsPerBlockMax,
@@ -174,6 +176,7 @@ class DefaultGuard implements HostGuard {
   ): (components: Components) => StreamMuxerFactory {
     return watchMuxer(create, {
       onSmallFrame: (muxer) => this.#metersOf(muxer).small(),
+      onPing: (muxer) => this.#metersOf(muxer).ping(),
       onOpen: (muxer) => this.#metersOf(muxer).open(),
       onStray: (muxer, bytes) => this.#metersOf(muxer).stray(bytes),
       onBadLength: (muxer) => this.#cutMuxer(muxer, 'malformed-length'),
@@ -313,6 +316,9 @@ class DefaultGuard implements HostGuard {
     const nowMs = this.#init.now()
     if (!standing.allow(`bytes ${name}`, budget, bytes, nowMs)) this.punish(peer, 'too-many-bytes')
     else if (!standing.allow('frames', streamFrames, 1, nowMs)) this.punish(peer, 'too-many-frames')
+    else if (stream.protocol.startsWith('/ipfs/ping/') && !standing.allow('pings', pingFrames, 1, nowMs)) {
+      this.punish(peer, 'too-many-frames')
+    }
   }
 
   #metersOf(muxer: StreamMuxer): MuxerMeters {
@@ -321,9 +327,13 @@ class DefaultGuard implements HostGuard {
       const meter = (budget: Budget, code: string): ReturnType<typeof meterOf> =>
         meterOf(budget, this.#init.now, () => this.#cutMuxer(muxer, code))
       const small = meter(smallFrames, 'too-many-frames')
+      const ping = meter(muxerPings, 'too-many-frames')
       const open = meter(streamOpenings, 'too-many-streams')
       const stray = meter(strayBytes, 'too-many-bytes')
-      this.#muxerMeters.set(muxer, (meters = { small: () => small(1), open: () => open(1), stray }))
+      this.#muxerMeters.set(
+        muxer,
+        (meters = { small: () => small(1), ping: () => ping(1), open: () => open(1), stray })
+      )
     }
     return meters
   }
@@ -388,6 +398,7 @@ function isConnection(source: Stream | MultiaddrConnection): source is Multiaddr
 
 interface MuxerMeters {
   small(): void
+  ping(): void
   open(): void
   stray(bytes: number): void
 }

@@ -123,6 +123,9 @@ export const streamBytesDefault: Budget = { perSecond: 256 * 1024, burst: 4 * 2 
 /** Frames on streams that the peer opened, all protocols together: what a flood of tiny ones costs is their number. */
 export const streamFrames: Budget = { perSecond: 4000, burst: 20_000 }
 
+/** Pings of libp2p's own protocol, each of which is sent back: a peer pings twice a minute, who measures a hundred a second. */
+export const pingFrames: Budget = { perSecond: 200, burst: 1000 }
+
 /** One message of a protocol of libp2p that has no bound of its own: twenty peers with ten addresses each, and a value. */
 export const unboundedMessageBytesMax = 128 * 1024
 
@@ -140,6 +143,9 @@ export const smallFrameBytes = 256
 
 /** Small frames of one connection, asked for or not: a stream takes about six to open, and a window one for 64 KiB. */
 export const smallFrames: Budget = { perSecond: 4000, burst: 20_000 }
+
+/** Pings of the multiplexer, each of which is answered. Ours sends none, others one in half a minute. */
+export const muxerPings: Budget = { perSecond: 1, burst: 50 }
 
 /**
  * Streams that a peer opens: a page of pictures takes sixty, saying all of one’s ratings again a few hundred. Each costs

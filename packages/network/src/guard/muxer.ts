@@ -8,6 +8,8 @@ import { type Data, framer } from './meter.ts'
 export interface MuxerSink {
   /** A frame that carries little or nothing: a ping, a window, the end of a stream. */
   onSmallFrame(muxer: StreamMuxer): void
+  /** A ping, besides. */
+  onPing(muxer: StreamMuxer): void
   /** The other side opens a stream. */
   onOpen(muxer: StreamMuxer): void
   /** Bytes for a stream that there is not, or that nobody reads yet: no protocol's meter sees them. */
@@ -78,6 +80,8 @@ function watch(muxer: StreamMuxer, sink: MuxerSink): StreamMuxer {
     return stream
   }
   yamux.handleFrame = (frame) => {
+    // Of what is cut off there may be thousands of frames more in what has come already.
+    if (muxer.status !== 'open') return
     const stream = frame.header.type === dataType ? streams.get(frame.header.streamID) : undefined
     count(muxer, { frame, stream }, sink)
     if (stream?.protocol === '' && frame.data !== undefined) follow(stream, { muxer, sink, agreeing })(frame.data)
@@ -109,7 +113,8 @@ function count(
 ): void {
   const { type, flag, length } = frame.header
   if (type !== dataType || length < smallFrameBytes) sink.onSmallFrame(muxer)
-  if (type !== pingType && (flag & (synFlag | ackFlag)) === synFlag) sink.onOpen(muxer)
+  if (type === pingType) sink.onPing(muxer)
+  else if ((flag & (synFlag | ackFlag)) === synFlag) sink.onOpen(muxer)
   if (type === dataType && length > 0 && !isRead(stream)) sink.onStray(muxer, length)
 }
 
