@@ -26,7 +26,7 @@ async function createWorld() {
   const company = (followed: Did[]) =>
     createCompany(
       {
-        records: { on: (_name, listener) => ((onStored = listener as typeof onStored), () => undefined) },
+        records: { on: (_name, listener) => ((onStored = listener as unknown as typeof onStored), () => undefined) },
         profiles: {
           contentOf: (did) =>
             Promise.resolve({ peers: [{ id: peers.get(did), addresses: [addresses.get(did)] }] } as never)
