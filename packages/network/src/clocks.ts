@@ -70,6 +70,8 @@ interface PeerClock {
   readonly peer: PeerId
   /** How far ours is ahead of theirs; undefined until they have answered. */
   aheadMs: number | undefined
+  /** How often they were asked. */
+  asks: number
   /** They are being asked, and have not answered yet. */
   isAsked: boolean
   /** Offences that wait for the answer. */
@@ -100,9 +102,11 @@ class DefaultPeerClocks implements PeerClocks {
     const answer = (): Promise<Uint8Array> => Promise.resolve(encodeTime(this.#now()))
     this.#unserve = await serveExchange({ libp2p, guard }, { protocol, limits, answer })
     this.#unfollow = roster.follow([protocol], {
-      onHere: (peer) => void this.#ask(this.#add(peer)),
+      onHere: (peer) => void this.#ask(this.#clockOf(peer)),
       onGone: (peer) => this.#forget(peer)
     })
+    const { signal } = this.#stopping
+    libp2p.addEventListener('peer:disconnect', ({ detail: peer }) => this.#forget(peer), { signal })
     this.#timer = setInterval(() => this.#look(), clockLookMs).unref()
   }
 
@@ -115,8 +119,10 @@ class DefaultPeerClocks implements PeerClocks {
   }
 
   judge(peer: PeerId, code: string): Verdict {
-    const clock = this.#clocks.get(peer.toString())
-    if (clock === undefined) return 'reject'
+    if (this.#components.libp2p.getConnections(peer).length === 0) return 'reject'
+    const clock = this.#clockOf(peer)
+    // Gossip may come of one who has not said yet who they are.
+    if (clock.asks === 0) void this.#ask(clock)
     if (clock.aheadMs !== undefined) return Math.abs(clock.aheadMs) > clockOffMs ? 'ignore' : 'reject'
     if (!clock.isAsked || clock.pending.length >= pendingMax) return 'reject'
     clock.pending.push(code)
@@ -130,14 +136,16 @@ class DefaultPeerClocks implements PeerClocks {
     await this.#unserve?.()
   }
 
-  #add(peer: PeerId): PeerClock {
-    const clock: PeerClock = { peer, aheadMs: undefined, isAsked: false, pending: [] }
+  #clockOf(peer: PeerId): PeerClock {
+    const known = this.#clocks.get(peer.toString())
+    if (known !== undefined) return known
+    const clock: PeerClock = { peer, aheadMs: undefined, asks: 0, isAsked: false, pending: [] }
     this.#clocks.set(peer.toString(), clock)
     return clock
   }
 
   #forget(peer: PeerId): void {
-    this.#clocks.delete(peer.toString())
+    if (!this.#clocks.delete(peer.toString())) return
     // The last one's word stands until somebody else says something: alone, a clock is as wrong as it was.
     if (this.#clocks.size > 0) this.#settle()
   }
@@ -145,6 +153,7 @@ class DefaultPeerClocks implements PeerClocks {
   async #ask(clock: PeerClock): Promise<void> {
     if (clock.isAsked) return
     clock.isAsked = true
+    clock.asks++
     // Who does not tell has the time that we have.
     for (let asks = 1; !(await this.#askOnce(clock)) && asks < clockAsksMax; asks++) {
       await sleep(clockAskedAgainMs, undefined, { ref: false })
@@ -154,7 +163,7 @@ class DefaultPeerClocks implements PeerClocks {
     this.#charge(clock)
   }
 
-  /** False when there was no answer. */
+  /** False when there was no answer, though there may be one another time. */
   async #askOnce(clock: PeerClock): Promise<boolean> {
     const { libp2p } = this.#components
     const { signal } = this.#stopping
@@ -167,8 +176,8 @@ class DefaultPeerClocks implements PeerClocks {
       clock.aheadMs = this.#now() - (performance.now() - askedAtMs) / 2 - theirMs
       this.#settle()
       return true
-    } catch {
-      return false
+    } catch (error) {
+      return tellsNoTime(error as Error)
     }
   }
 
@@ -198,6 +207,10 @@ class DefaultPeerClocks implements PeerClocks {
     this.#state = { state, aheadMs: Math.round(aheadMs), peers: known.length }
     if (state !== before) this.#events.emit('change', this.#state)
   }
+}
+
+function tellsNoTime({ cause }: Error): boolean {
+  return (cause as Error | undefined)?.name === 'UnsupportedProtocolError'
 }
 
 /** Offences that one peer's first answer is waited with: more would buy a flood a second of peace. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ClockState } from '../src/clocks.ts'
-import { addressOf, startNode, type TestNode } from './support/net.ts'
+import { addressOf, nextEvent, startNode, type TestNode } from './support/net.ts'
 import { newSigner, sealListing } from './support/records.ts'
 import { TestStore } from './support/store.ts'
 
@@ -63,10 +63,31 @@ describe('clocks', () => {
   it('are asked for again where no answer came: nobody would know for ten minutes', async () => {
     const protocol = '/souk/time/1'
     await using a = await startNode()
-    await using b = await startNode({ guard: { budgets: { [protocol]: { perSecond: 0.5, burst: 1 } } } })
-    expect(b.network.guard.allow(a.network.peerId, protocol)).toBe(true)
+    await using b = await startNode()
+    const { guard } = b.network
+    const allow = guard.allow.bind(guard)
+    let asked = 0
+    guard.allow = (peer, name, cost) => (name !== protocol || ++asked > 1) && allow(peer, name, cost)
     await a.network.connect(addressOf(b))
     expect(await isKnown(a)).toMatchObject({ state: 'ok', peers: 1 })
+    expect(asked).toBeGreaterThan(1)
+  })
+
+  it('who sends from another time before they have said who they are is asked what time they have', async () => {
+    await using b = await startNode({ now: clockOf(twoHours), keeper: { peersTarget: 0 } })
+    await using a = await startNode({ keeper: { peersTarget: 0 } })
+    await a.network.libp2p.unhandle('/ipfs/id/push/1.0.0')
+    await b.network.libp2p.unhandle('/ipfs/id/1.0.0')
+    const checked = nextEvent(a.network, 'record-checked')
+    await b.network.connect(addressOf(a))
+    const publish = async (): Promise<number> => {
+      const { peers } = await b.network.publish(sealListing(newSigner(), { nowMs: Date.now() + twoHours }))
+      return peers
+    }
+    await expect.poll(publish, { timeout: 20_000 }).toBe(1)
+    expect((await checked).result).toMatchObject({ verdict: 'ignore', code: 'not-yet-valid' })
+    expect(await isKnown(a)).toMatchObject({ peers: 1 })
+    expect(a.network.guard.report()).toEqual([])
   })
 
   it('whose clock agrees pays for records that are out of their time', async () => {
