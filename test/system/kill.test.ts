@@ -129,16 +129,19 @@ async function tellLetters(person: Person): Promise<string[]> {
 }
 
 async function playRound(deals: readonly Deal[], { who, blow }: Plan): Promise<Struck> {
-  const back = Promise.withResolvers<void>()
+  let back = Promise.withResolvers<void>()
   const revived = (): Promise<void> => back.promise
+  const onBack = (): void => {
+    back.resolve()
+    back = Promise.withResolvers()
+  }
   const codes: Codes = new Map()
   const played = Promise.all([
     play({ person: buyer, next: buyerNext(codes), buys: deals, revived }, deals),
     play({ person: seller, next: sellerNext(codes), buys: [], revived }, deals)
   ])
   const victim = { buyer, seller, relay: market.relay }[who]
-  const struck = await strike({ victim, path: fuseOf(who) }, blow, played)
-  back.resolve()
+  const struck = await strike({ victim, path: fuseOf(who) }, blow, { done: played, onBack })
   await played
   return struck
 }

@@ -33,11 +33,13 @@ export function fusedEnv(path: string): NodeJS.ProcessEnv {
 /**
  * Kills a process at a chosen moment and starts it again, up to twice. What has not burnt down when `done` resolves is
  * put out, and the process is killed where it stands, so that it dies at least once.
+ *
+ * @param onBack - Called each time that it runs again: people go on then, also when it is about to die once more.
  */
 export async function strike(
   { victim, path }: { victim: Victim; path: string },
   { fuse, again }: Blow,
-  done: Promise<unknown>
+  { done, onBack }: { done: Promise<unknown>; onBack: () => void }
 ): Promise<Struck> {
   await lay(path, fuse)
   process.kill(victim.pid, 'SIGUSR2')
@@ -46,16 +48,24 @@ export async function strike(
   await victim.kill()
   if (again === null) {
     await victim.start()
+    onBack()
     return { chosen, atRest }
   }
   await lay(path, again)
   // Where the second moment comes before it is ready, it does not start.
-  const started = await victim.start().catch(() => false)
-  if (started !== false) await Promise.race([victim.ended, done])
+  const started = await victim.start().then(
+    () => true,
+    () => false
+  )
+  if (started) {
+    onBack()
+    await Promise.race([victim.ended, done])
+  }
   chosen += victim.isRunning ? 0 : 1
   atRest += victim.isRunning ? 1 : 0
   await victim.kill()
   await victim.start()
+  onBack()
   return { chosen, atRest }
 }
 

@@ -49,7 +49,7 @@ export interface Side {
   readonly next: (order: OrderView) => OrderAction | undefined
   /** What this side buys. */
   readonly buys: readonly Deal[]
-  /** Resolves when a person whose node has died has it back. */
+  /** Resolves the next time that a node which has died runs again. */
   readonly revived: () => Promise<unknown>
 }
 
@@ -63,8 +63,7 @@ export async function play(side: Side, deals: readonly Deal[]): Promise<OrderVie
       return await side.person.until('the end of all deals', () => turn(side, { labels, orders }), patience)
     } catch (error) {
       if (!(await hasDied(ended))) throw error
-      await side.revived()
-      if (!side.person.isRunning) throw error
+      while (!side.person.isRunning) await side.revived()
     }
   }
 }
