@@ -2,7 +2,7 @@
  * The network between the nodes: addresses, latency, loss, partitions, and a count of every byte. It carries what TCP
  * would: in order, whole, sooner or later, or not at all once a connection is broken.
  */
-import type { VirtualClock } from './clock.ts'
+import { cancel, type VirtualClock } from './clock.ts'
 import type { Random } from './random.ts'
 
 /** How good the lines are. */
@@ -128,8 +128,7 @@ class SimulatedWire<Party> implements Wire<Party> {
     signal.throwIfAborted()
     const to = await this.#reach(from, host, signal)
     const latencyMs = this.#latencyMs(from, to)
-    await this.#init.clock.wait(roundTrips * 2 * latencyMs)
-    signal.throwIfAborted()
+    await this.#pause(roundTrips * 2 * latencyMs, signal)
     const listener = this.#listeners.get(host)
     if (!to.isUp || !from.isUp || to.side !== from.side) return never(signal)
     if (listener === undefined) throw new Error(`${host} refuses connections`)
@@ -162,9 +161,26 @@ class SimulatedWire<Party> implements Wire<Party> {
     for (let waitMs = 1000; ; waitMs *= 2) {
       const to = this.#places.get(host)
       if (to?.isUp === true && from.isUp && to.side === from.side) return to
-      await this.#init.clock.wait(waitMs)
-      signal.throwIfAborted()
+      await this.#pause(waitMs, signal)
     }
+  }
+
+  /**
+   * Waits, and no longer than the caller does. To look afterwards whether the signal has fired is not enough: one made by
+   * `AbortSignal.any` that nobody listens to forgets it when its source is collected, so that no two runs were the same.
+   */
+  #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const timer = this.#init.clock.set(() => {
+      signal.removeEventListener('abort', onAbort)
+      resolve()
+    }, delayMs)
+    const onAbort = (): void => {
+      cancel(timer)
+      reject(signal.reason as Error)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    return promise
   }
 
   /** A pair's latency is its own and does not change. */
