@@ -84,6 +84,18 @@ test.each(partitions)(
   minutes
 )
 
+test(
+  'a partition of a minute in which each side publishes 500 is healed within ten seconds',
+  async () => {
+    const flags = { seed: 5, nodes: 40, listings: 0, hours: 0.02, churn: 0, liars: 0 }
+    const apart = { ...flags, partition: 60, 'partition-listings': 500 }
+    const { ok, healing } = await simulate(apart)
+    expect({ ok, replay: replayOf(apart) }).toMatchObject({ ok: true })
+    expect(healing?.seconds).toBeLessThanOrEqual(10)
+  },
+  minutes
+)
+
 /** Each lie does harm to nodes that leave out what stands against it, and the check says so. */
 const lies: readonly [LiarKind, Weakness, (report: SimulationReport) => number][] = [
   ['forged', 'verification', ({ invalid }) => invalid],

@@ -203,13 +203,38 @@ class DefaultCatchUp implements CatchUp {
       depth: errand.depth === 'all' || waiting?.depth === 'all' ? 'all' : 'news',
       tell: errand.tell || waiting?.tell === true
     })
-    if (waiting === undefined) void this.#lane.run((turn) => this.#runErrand(name, turn))
+    if (waiting === undefined) void this.#lane.run((turn) => this.#runErrand(turn))
   }
 
-  async #runErrand(name: string, turn: Turn): Promise<void> {
-    const errand = this.#queue.get(name)
-    this.#queue.delete(name)
-    if (errand === undefined || !this.#peers.has(name)) return
+  /**
+   * Takes the errand to whoever carries the most of what we carry: a relay after a partition has all that we lack, and
+   * the dozens that wait with it then answer that they have nothing.
+   */
+  #nextErrand(): Errand | undefined {
+    const carried = this.#queue.size > 1 ? this.#carriedByWaiting() : undefined
+    let [next] = this.#queue
+    for (const waiting of this.#queue) {
+      if ((carried?.get(waiting[0]) ?? 0) > (carried?.get(next?.[0] ?? '') ?? 0)) next = waiting
+    }
+    if (next !== undefined) this.#queue.delete(next[0])
+    return next?.[1]
+  }
+
+  /** How many of our channels each of those who wait says that it carries. */
+  #carriedByWaiting(): Map<string, number> {
+    const counts = new Map<string, number>()
+    for (const [market, channels] of this.#init.scopes()) {
+      for (const peer of channels.flatMap((channel) => this.#init.carriersOf(market, channel))) {
+        const name = peer.toString()
+        if (this.#queue.has(name)) counts.set(name, (counts.get(name) ?? 0) + 1)
+      }
+    }
+    return counts
+  }
+
+  async #runErrand(turn: Turn): Promise<void> {
+    const errand = this.#nextErrand()
+    if (errand === undefined || !this.#peers.has(errand.peer.toString())) return
     try {
       const { stored } = await this.#run(errand.peer, errand.depth, turn)
       if (stored > 0 && errand.tell) this.#hintSoon(errand.peer)
