@@ -1,5 +1,5 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import type { MultiaddrConnection, PeerId } from '@libp2p/interface'
+import type { MultiaddrConnection, PeerId, StreamMuxer } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import * as fc from 'fast-check'
@@ -179,6 +179,21 @@ describe('a flood', () => {
     const { muxer } = connection as unknown as { muxer: { sendPing(id: number): void } }
     const gone = nextEvent(victim.network, 'peer-disconnected')
     for (let id = 0; id < 100; id++) muxer.sendPing(id)
+    await gone
+    expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
+  })
+
+  it('of frames for a multiplexer that has ended by itself is cut: what it ran over would be read for ever', async () => {
+    await using victim = await startNode()
+    await using attacker = await createAttacker()
+    const known = nextEvent(victim.network, 'peer-connected')
+    const { muxer } = (await attacker.dial(addressOf(victim))) as unknown as { muxer: { maConn: MultiaddrConnection } }
+    await known
+    const [connection] = victim.network.libp2p.getConnections() as unknown as { muxer: StreamMuxer }[]
+    connection?.muxer.abort(new Error('too many early streams'))
+    const gone = nextEvent(victim.network, 'peer-disconnected')
+    const ping = Uint8Array.of(0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1)
+    for (let number = 0; number < 100; number++) muxer.maConn.send(ping)
     await gone
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
   })

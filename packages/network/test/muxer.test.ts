@@ -48,6 +48,7 @@ async function openStream(): Promise<{ from: Stream; to: Stream; small: () => nu
 function sinkOf(onSmallFrame: () => void): MuxerSink {
   const nothing = (): void => {}
   return {
+    onMuxer: nothing,
     onSmallFrame,
     onPing: nothing,
     onOpen: nothing,

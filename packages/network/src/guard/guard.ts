@@ -2,6 +2,7 @@ import type {
   Connection,
   ConnectionGater,
   Libp2p,
+  MessageStream,
   Metrics,
   MultiaddrConnection,
   PeerId,
@@ -132,6 +133,8 @@ class DefaultGuard implements HostGuard {
   readonly #allowed: ReadonlySet<string>
   readonly #denied: ReadonlySet<string>
   readonly #peers: Standings
+  /** What each multiplexer runs over. */
+  readonly #carriers = new WeakMap<StreamMuxer, MessageStream>()
   readonly #muxerMeters = new WeakMap<StreamMuxer, MuxerMeters>()
   readonly #owners = new WeakMap<MultiaddrConnection, PeerId>()
   readonly #connectionMeters = new WeakMap<MultiaddrConnection, (bytes: number) => void>()
@@ -175,6 +178,7 @@ class DefaultGuard implements HostGuard {
     create: (components: Components) => StreamMuxerFactory
   ): (components: Components) => StreamMuxerFactory {
     return watchMuxer(create, {
+      onMuxer: (muxer, connection) => void this.#carriers.set(muxer, connection),
       onSmallFrame: (muxer) => this.#metersOf(muxer).small(),
       onPing: (muxer) => this.#metersOf(muxer).ping(),
       onOpen: (muxer) => this.#metersOf(muxer).open(),
@@ -341,9 +345,12 @@ class DefaultGuard implements HostGuard {
   /** A multiplexer does not know whose it is. */
   #cutMuxer(muxer: StreamMuxer, code: string): void {
     const connection = this.#libp2p?.getConnections().find((one) => (one as { muxer?: unknown }).muxer === muxer)
-    // During the handshake it is nobody's yet.
-    if (connection === undefined) muxer.abort(new Error(`disconnected: ${code}`))
-    else this.punish(connection.remotePeer, code)
+    if (connection !== undefined) return this.punish(connection.remotePeer, code)
+    // During the handshake it is nobody's yet, and when the multiplexer has ended by itself, nobody's any more. It ends
+    // without a word to what it runs over, which would be read and decrypted for as long as bytes come.
+    const reason = new Error(`disconnected: ${code}`)
+    muxer.abort(reason)
+    this.#carriers.get(muxer)?.abort(reason)
   }
 
   #speaks(protocol: string): boolean {

@@ -6,6 +6,8 @@ import { type Data, framer } from './meter.ts'
 
 /** Told of what a multiplexer takes in below all protocols. */
 export interface MuxerSink {
+  /** A multiplexer begins, over this connection. */
+  onMuxer(muxer: StreamMuxer, connection: MessageStream): void
   /** A frame that carries little or nothing: a ping, a window, the end of a stream. */
   onSmallFrame(muxer: StreamMuxer): void
   /** A ping, besides. */
@@ -37,7 +39,9 @@ export function watchMuxer<Components>(
     return Object.assign(Object.create(factory) as StreamMuxerFactory, {
       createStreamMuxer: (connection: MessageStream) => {
         connection.maxWriteBufferLength = unsentBytesMax
-        return watch(factory.createStreamMuxer(connection), sink)
+        const muxer = factory.createStreamMuxer(connection)
+        sink.onMuxer(muxer, connection)
+        return watch(muxer, connection, sink)
       }
     })
   }
@@ -66,7 +70,7 @@ type YamuxStream = Stream & {
   sendWindowUpdate: () => void
 }
 
-function watch(muxer: StreamMuxer, sink: MuxerSink): StreamMuxer {
+function watch(muxer: StreamMuxer, connection: MessageStream, sink: MuxerSink): StreamMuxer {
   const yamux = muxer as StreamMuxer & YamuxParts
   const { handleFrame: handle, _newStream: make } = yamux
   assert(handle !== undefined && make !== undefined, 'yamux takes in its frames, and makes its streams, elsewhere')
@@ -81,7 +85,7 @@ function watch(muxer: StreamMuxer, sink: MuxerSink): StreamMuxer {
   }
   yamux.handleFrame = (frame) => {
     // Of what is cut off there may be thousands of frames more in what has come already.
-    if (muxer.status !== 'open') return
+    if (connection.status !== 'open') return
     const stream = frame.header.type === dataType ? streams.get(frame.header.streamID) : undefined
     count(muxer, { frame, stream }, sink)
     if (stream?.protocol === '' && frame.data !== undefined) follow(stream, { muxer, sink, agreeing })(frame.data)
