@@ -127,7 +127,9 @@ describe('10,000 puts of what ought not to be in the DHT', async () => {
 
 describe('good values in bulk', () => {
   it('of one peer take a megabyte at most', async () => {
-    await using victim = await startVictim()
+    // As many as a peer brings in a quarter of an hour.
+    const guard = { budgets: { value: { perSecond: 1, burst: 900 } } }
+    await using victim = await startVictim({ guard })
     await using attacker = await createAttacker()
     const answered = await send(attacker, victim, validPuts(900))
     const { values, bytes } = await victim.stored()
