@@ -1,6 +1,7 @@
 import type { PeerId, Stream } from '@libp2p/interface'
 import { createReconciler, NegentropyError } from '@souk/negentropy'
 import { type Channel, recordIdOfDigest } from '@souk/records'
+import { createDeadline } from '../deadline.ts'
 import type { RecordGate } from '../gate.ts'
 import { SyncError } from './error.ts'
 import {
@@ -80,7 +81,9 @@ export async function runSession(
   { peer, scopes, depth }: SessionScope,
   options: { signal: AbortSignal }
 ): Promise<CatchUpReport> {
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(sessionMsMax)])
+  // A signal that is nobody's but `any`'s is forgotten when it fires while nobody listens (decision 0316).
+  using limit = createDeadline(sessionMsMax, () => new SyncError('broken', 'the session took too long'))
+  const signal = AbortSignal.any([options.signal, limit.signal])
   const session = new ClientSession(components, createLink(stream, signal), peer)
   try {
     for (const scope of scopes) await session.catchUp(scope, depth)
