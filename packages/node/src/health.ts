@@ -54,6 +54,11 @@ export function watchHealth(components: HealthComponents): Health {
   storage.on('damaged', (report) => {
     if (isChecked) onDamage(checkMessage(report))
   })
+  storage.on('unmended', (error) => {
+    isDamaged = true
+    onProblem({ code: 'store-damaged', message: unmendedMessage })
+    onError(error)
+  })
   onState(storage.state)
   storage.on('state', onState)
   network.on('caught-up', () => (isDamaged = false))
@@ -77,6 +82,9 @@ const peersAsked = 3
 
 const fullMessage =
   'the disk is full: nothing that peers send is stored until there is space; what is here can be read, and once there is room it goes on by itself'
+
+const unmendedMessage =
+  'the store is damaged and cannot be mended while it is open: start the node again, which repairs its files'
 
 function openingMessage({ repaired, restored }: Storage['opened']): string | undefined {
   const { rows, ownRecords, copyDamaged } = restored

@@ -206,6 +206,12 @@ function watchStorage(
   storage.on('damaged', ({ damaged }) =>
     report({ code: 'damaged', message: `${damaged.length} partitions were damaged; peers will be asked for them` })
   )
+  storage.on('unmended', () =>
+    report({
+      code: 'damaged',
+      message: 'the store cannot be mended while it is open: restart, which repairs its files'
+    })
+  )
 }
 
 async function startNetwork(

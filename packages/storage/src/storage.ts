@@ -52,6 +52,8 @@ export interface StorageEvents {
   readonly state: DiskState
   /** A check found damage; catch-up brings back what peers have. */
   readonly damaged: CheckReport
+  /** A read came upon damage, and looking for more of it or taking it out failed: with what. */
+  readonly unmended: unknown
 }
 
 /** What was wrong with a store when it was opened, and what was done about it. */
@@ -288,10 +290,14 @@ class LevelStorage implements Storage {
 
   /** At most once a while: on a disk that takes no writes the same damage is met at each read. */
   #lookCloser(): void {
-    const nowMs = this.#parts.now()
-    if (nowMs - this.#lookedAtMs < lookCloserMs) return
+    // Not by the wall clock, which may be set back by hours.
+    const nowMs = performance.now()
+    const { signal } = this.#closing
+    if (nowMs - this.#lookedAtMs < lookCloserMs || signal.aborted) return
     this.#lookedAtMs = nowMs
-    this.#looking = this.check({ depth: 'bytes', signal: this.#closing.signal }).catch(() => undefined)
+    this.#looking = this.check({ depth: 'bytes', signal }).catch((error: unknown) => {
+      if (!signal.aborted) this.#events.emit('unmended', error)
+    })
   }
 
   sublevel<V>(name: string, { values }: { values: 'json' | 'bytes' }): Sublevel<V> & Sublevel<Uint8Array> {
