@@ -36,6 +36,9 @@ export type RelayInit = RelayConfigInput & {
   readonly onProblem?: (problem: RelayProblem) => void
 }
 
+/** Whom to fetch lost records from: as many as a node asks. */
+const peersAsked = 3
+
 /** Counted from zero on, so that the first is seen as a rise. */
 const problemCodes = ['read-only', 'writable-again', 'damaged', 'sweep-failed'] as const
 
@@ -160,6 +163,7 @@ async function startParts(config: RelayConfig, { now, onProblem, stack }: Starti
   stack.defer(() => within(closeMs, network[Symbol.asyncDispose]()))
   watchNetwork(network, tallies)
   forwardEvents({ network, storage }, emitter)
+  storage.on('damaged', () => fetchAgain(network))
   storage.on('state', () => emitter.emit('state-changed', { state: stateOf({ door, storage }) }))
   const { feedback, mailbox } = await startServices(network, { storage, config, lists, emitter, now })
   stack.use(feedback)
@@ -316,6 +320,11 @@ async function startServices(
     { now, refuses, limits: config.mailbox, onChanged: tell }
   )
   return { feedback, mailbox }
+}
+
+/** What was damaged comes back from whoever is here; a peer that cannot give it now is asked in the hourly round. */
+function fetchAgain(network: Network): void {
+  for (const peer of network.peers().slice(0, peersAsked)) void Promise.allSettled([network.catchUp(peer)])
 }
 
 function watchNetwork(network: Network, { checked, catchUps }: Tallies): void {
