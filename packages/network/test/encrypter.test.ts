@@ -2,7 +2,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { MessageStream, MultiaddrConnection } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { multiaddrConnectionPair } from '@libp2p/utils'
+import { type AbstractMessageStream, multiaddrConnectionPair } from '@libp2p/utils'
 import * as fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { watchEncrypter } from '../src/guard/encrypter.ts'
@@ -31,6 +31,18 @@ describe('an encrypted connection', () => {
     )
     expect(errors()).toBe(0)
   })
+
+  it('writes each message at once, with its length and its tag', async () => {
+    const { from, to, writes } = await securedPair()
+    let heardBytes = 0
+    to.addEventListener('message', ({ data }) => (heardBytes += data.byteLength))
+    for (const size of [1, 50, 1100, 5000, 200_000]) {
+      heardBytes = writes.length = 0
+      from.send(new Uint8Array(size))
+      await vi.waitUntil(() => heardBytes === size, { interval: 0 })
+      expect(writes).toEqual([1])
+    }
+  })
 })
 
 interface SecuredPair {
@@ -38,6 +50,8 @@ interface SecuredPair {
   readonly to: MessageStream
   /** What `from` sends arrives in pieces of so many bytes. */
   readonly cutInto: (bytes: number) => void
+  /** Of how many parts each thing was that `from` gave to its socket. */
+  readonly writes: number[]
 }
 
 async function securedPair(): Promise<SecuredPair> {
@@ -54,7 +68,15 @@ async function securedPair(): Promise<SecuredPair> {
       return true
     }
   }
-  return { from: ours.connection, to: theirs.connection, cutInto }
+  const writes: number[] = []
+  const { sendData } = outbound as typeof outbound & AbstractMessageStream
+  Object.assign(outbound, {
+    sendData: (parts: Parameters<typeof sendData>[0]) => {
+      writes.push([...parts].length)
+      return sendData.call(outbound, parts)
+    }
+  })
+  return { from: ours.connection, to: theirs.connection, cutInto, writes }
 }
 
 async function encrypterFor({ log }: MultiaddrConnection): Promise<ReturnType<ReturnType<typeof noise>>> {
