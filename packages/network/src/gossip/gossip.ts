@@ -27,7 +27,7 @@ import {
   topicScore
 } from './limits.ts'
 import { guardIntake } from './intake.ts'
-import { messageId, messageIdKey } from './message-id.ts'
+import { createMessageId, messageIdKey } from './message-id.ts'
 import { tellNewcomers } from './newcomers.ts'
 
 /** Signed records over gossipsub topics: a node hears of what is published while it is connected. */
@@ -49,13 +49,14 @@ export interface Gossip {
 
 /** How the gossipsub service is set up; the topics come later, by {@link Gossip.subscribe}. */
 export function gossipOptions(guard: Guard): Partial<GossipsubOpts> {
+  const messageId = createMessageId()
   return {
     ...meshDegree,
     ...toldOnce,
     heartbeatInterval: heartbeatMs,
     seenTTL: seenMs,
     globalSignaturePolicy: StrictNoSign,
-    msgIdFn: ({ topic, data }) => messageId({ topic, data }),
+    msgIdFn: messageId,
     fastMsgIdFn: (message) => messageIdKey(messageId(message)),
     msgIdToStrFn: messageIdKey,
     // A peer's next message waits for the verdict on the one before: nobody gets more than one check at a time.
@@ -63,6 +64,8 @@ export function gossipOptions(guard: Guard): Partial<GossipsubOpts> {
     awaitRpcMessageHandler: true,
     fallbackToFloodsub: false,
     floodPublish: true,
+    // Encoded once for all that it goes to.
+    batchPublish: true,
     doPX: false,
     emitSelf: false,
     allowPublishToZeroTopicPeers: true,

@@ -1,39 +1,84 @@
 import assert from 'node:assert'
-import type { PeerId } from '@libp2p/interface'
+import type { PeerId, Stream } from '@libp2p/interface'
 import type { GossipSub } from '@libp2p/gossipsub'
 import type { RPC } from '@libp2p/gossipsub/message'
 import { recordBytesMax } from '@souk/records'
 import type { Guard } from '../guard/guard.ts'
+import { createFrameReader } from './frames.ts'
 import { idsPerUnit, meshChangeUnits } from './limits.ts'
 
 /**
  * Reads what peers send by gossip in gossipsub's place, which takes any number of control messages of whatever they
  * hold, drops what it cannot read and goes on reading. Here each frame is paid for before it is acted on, and one that
- * no gossipsub writes costs its sender.
+ * no gossipsub writes costs its sender. And a frame comes straight from its stream: by way of three iterators it took
+ * as long as what is done with most of them.
  */
 export function guardIntake(pubsub: GossipSub, guard: Pick<Guard, 'allow' | 'punish' | 'refuses'>): void {
-  const reader = openReader(pubsub)
+  const router = openRouter(pubsub)
 
   const take = async (peer: PeerId, frame: Uint8Array): Promise<void> => {
-    const rpc = readRpc(reader, frame)
+    const rpc = readRpc(router, frame)
     if (rpc === undefined) return guard.punish(peer, 'malformed-rpc')
     if (rpc.messages.some(({ data }) => (data?.length ?? 0) > recordBytesMax)) return guard.punish(peer, 'oversize-rpc')
     if (!guard.allow(peer, 'gossip-control', unitsOf(rpc))) return guard.punish(peer, 'too-many-rpcs')
-    await reader.handleReceivedRpc(peer, rpc)
+    await router.handleReceivedRpc(peer, rpc)
   }
 
-  reader.pipePeerReadStream = async (peer, frames) => {
-    try {
-      for await (const frame of frames) {
-        // What a peer sent before it was cut off may still lie here.
-        if (guard.refuses(peer)) break
-        await take(peer, frame.subarray())
-      }
-    } catch (error) {
-      if (isOversize(error)) guard.punish(peer, 'oversize-rpc')
-      reader.handlePeerReadStreamError(error as Error, peer)
-    }
+  router.createInboundStream = (peer, stream) => {
+    const name = peer.toString()
+    if (!router.isStarted() || !router.peers.has(name)) return
+    // The newest is the one that counts, and what has come on the one before is still read.
+    void router.streamsInbound.get(name)?.close()
+    router.streamsInbound.set(name, { close: () => stream.close().catch((error: Error) => stream.abort(error)) })
+    readInTurn(stream, {
+      // What a peer sent before it was cut off may still lie here.
+      isOver: () => guard.refuses(peer),
+      onFrame: (frame) => take(peer, frame),
+      onOversize: () => guard.punish(peer, 'oversize-rpc')
+    })
   }
+}
+
+interface FrameSink {
+  /** True when nothing more is to be looked at. */
+  isOver(): boolean
+  /** The next frame waits for this; none comes after it has failed. */
+  onFrame(frame: Uint8Array): Promise<void>
+  /** The last that is heard of the stream. */
+  onOversize(): void
+}
+
+/** Gives away the frames of a stream one after the other, for as long as it is sound. */
+function readInTurn(stream: Stream, { isOver, onFrame, onOversize }: FrameSink): void {
+  const reader = createFrameReader()
+  const waiting: Uint8Array[] = []
+  let [isBusy, hasEnded] = [false, false]
+
+  const end = (): void => {
+    hasEnded = true
+    waiting.length = 0
+  }
+  const drain = async (): Promise<void> => {
+    isBusy = true
+    for (let frame = waiting.shift(); frame !== undefined; frame = waiting.shift()) {
+      if (isOver()) end()
+      else await onFrame(frame)
+    }
+    isBusy = false
+  }
+  stream.addEventListener('message', ({ data }) => {
+    if (hasEnded) return
+    try {
+      waiting.push(...reader.take(data.subarray()))
+    } catch {
+      end()
+      return onOversize()
+    }
+    if (!isBusy) drain().catch(end)
+  })
+  stream.addEventListener('close', ({ error }) => {
+    if (error !== undefined) end()
+  })
 }
 
 /**
@@ -50,32 +95,31 @@ export function unitsOf({ subscriptions, messages, control }: RPC): number {
 }
 
 /** Undefined for what is no RPC, or one beyond `rpcLimits`. */
-function readRpc(reader: Reader, frame: Uint8Array): RPC | undefined {
+function readRpc(router: Router, frame: Uint8Array): RPC | undefined {
   try {
-    return reader.decodeRpc(frame)
+    return router.decodeRpc(frame)
   } catch {
     return undefined
   }
 }
 
-/** The codec gives up at a frame of 4 MiB, and at a length that takes more than eight bytes to write. */
-function isOversize(error: unknown): boolean {
-  const { name } = error as Error
-  return name === 'InvalidDataLengthError' || name === 'InvalidDataLengthLengthError'
-}
-
-interface Reader {
-  pipePeerReadStream(peer: PeerId, frames: AsyncIterable<{ subarray(): Uint8Array }>): Promise<void>
+interface Router {
+  readonly peers: ReadonlyMap<string, PeerId>
+  readonly streamsInbound: Map<string, { close(): Promise<void> }>
+  createInboundStream: (peer: PeerId, stream: Stream) => void
+  readonly isStarted: () => boolean
   readonly decodeRpc: (frame: Uint8Array) => RPC
+  /** Fails only for what is wrong with gossipsub. */
   readonly handleReceivedRpc: (from: PeerId, rpc: RPC) => Promise<void>
-  readonly handlePeerReadStreamError: (error: Error, peer: PeerId) => void
 }
 
 /** Private parts of gossipsub, which has no hook for any of this; fails at start if a version moves them. */
-function openReader(pubsub: GossipSub): Reader {
-  const reader = pubsub as unknown as Reader
-  for (const name of ['pipePeerReadStream', 'decodeRpc', 'handleReceivedRpc', 'handlePeerReadStreamError'] as const) {
-    assert(typeof reader[name] === 'function', `gossipsub has its ${name} elsewhere`)
+function openRouter(pubsub: GossipSub): Router {
+  const router = pubsub as unknown as Router
+  for (const name of ['createInboundStream', 'isStarted', 'decodeRpc', 'handleReceivedRpc'] as const) {
+    assert(typeof router[name] === 'function', `gossipsub has its ${name} elsewhere`)
   }
-  return reader
+  assert(router.peers instanceof Map, 'gossipsub keeps its peers elsewhere')
+  assert(router.streamsInbound instanceof Map, 'gossipsub keeps its streams elsewhere')
+  return router
 }

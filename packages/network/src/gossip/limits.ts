@@ -50,6 +50,12 @@ export const meshChangeUnits = 2
 /** A node that carries everything in ten markets subscribes to about 300 topics, each about 1 kB of bookkeeping. */
 export const topicBytesPerPeerMax = 512 * 1024
 
+/** Of one frame, as gossipsub itself has it: larger ones are cut off at their length. */
+export const rpcBytesMax = 4 * 1024 * 1024
+
+/** {@link rpcBytesMax} takes four; the rest would be zeros. */
+export const rpcLengthBytesMax = 8
+
 /** Bounds on one RPC. Ids are what honest peers list in one heartbeat; the rest leaves room for 300 topics. */
 export const rpcLimits = {
   maxSubscriptions: 512,

@@ -13,7 +13,19 @@ export function messageId({ topic, data }: { topic: string; data?: Uint8Array })
   return new Uint8Array((data === undefined ? hash : hash.update(data)).digest())
 }
 
-/** A message id as a map key; one character a byte is the cheapest form that loses nothing. */
+/** {@link messageId} that knows the last message: gossipsub asks twice for each that is new. */
+export function createMessageId(): typeof messageId {
+  let last: { topic: string; data: Uint8Array | undefined; id: Uint8Array } | undefined
+  return ({ topic, data }) => {
+    if (last === undefined || last.data !== data || last.topic !== topic) {
+      last = { topic, data, id: messageId(data === undefined ? { topic } : { topic, data }) }
+    }
+    return last.id
+  }
+}
+
+/** A message id as a map key; one character a byte is the shortest form that loses nothing. */
 export function messageIdKey(id: Uint8Array): string {
-  return String.fromCharCode(...id)
+  // A tenth of the time that spreading the bytes takes, which makes an object for each.
+  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1')
 }
