@@ -103,6 +103,8 @@ export interface Network extends AsyncDisposable {
   readonly hasCaughtUp: boolean
   /** Fetches from a connected peer what we lack. Happens by itself when a peer connects, and every hour. */
   catchUp(peer: PeerId, options?: { signal?: AbortSignal }): Promise<CatchUpReport>
+  /** Fetches from a few peers, in a moment, what we lack: we take more now than we did. */
+  askSoon(): void
   on<Name extends keyof NetworkEvents>(name: Name, listener: (event: NetworkEvents[Name]) => void): Unsubscribe
 }
 
@@ -216,6 +218,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
       return peer
     },
     catchUp: (peer, options) => catchUp.from(peer, options),
+    askSoon: () => catchUp.askSoon(),
     on: (name, listener) => events.on(name, listener),
     [Symbol.asyncDispose]: () => kept.disposeAsync()
   }

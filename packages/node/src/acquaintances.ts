@@ -1,5 +1,6 @@
-import { bytesToHex } from '@noble/hashes/utils.js'
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { type Did, keyFromDid } from '@souk/records'
+import type { Sublevel } from '@souk/storage'
 import type { OrderView } from './order.ts'
 
 /**
@@ -10,27 +11,38 @@ export interface Acquaintances {
   /** @param author - 32-byte public key. */
   has(author: Uint8Array): boolean
   /** Takes the counterparty of an order in, unless all there is of it is the request of a stranger. */
-  meet(order: Pick<OrderView, 'counterparty' | 'role' | 'phase'>): void
+  meet(order: Pick<OrderView, 'counterparty' | 'role' | 'phase'>): Promise<void>
 }
 
-/** @param init.onNew - Told of everybody once, those of the start as well. */
-export function createAcquaintances(
-  dids: Iterable<Did>,
-  init: { readonly onNew: (author: Uint8Array) => void }
-): Acquaintances {
-  const keys = new Set<string>()
-  const add = (did: Did): void => {
-    const author = keyFromDid(did)
-    const key = bytesToHex(author)
-    if (keys.has(key)) return
-    keys.add(key)
-    init.onNew(author)
-  }
-  for (const did of dids) add(did)
+export interface AcquaintancesComponents {
+  /** By public key in hexadecimal: whom one has met. What peers bring is judged before all orders have been read. */
+  readonly store: Pick<Sublevel<Uint8Array>, 'keys' | 'put'>
+}
+
+export interface AcquaintancesInit {
+  /** Who is known whatever happened. */
+  readonly dids: Iterable<Did>
+  /** Told of everybody once, those of the start as well. */
+  readonly onNew: (author: Uint8Array) => void
+}
+
+/** Knows from the start on whom it knew before. */
+export async function openAcquaintances(
+  { store }: AcquaintancesComponents,
+  { dids, onNew }: AcquaintancesInit
+): Promise<Acquaintances> {
+  const known = new Set([...dids].map((did) => bytesToHex(keyFromDid(did))))
+  for await (const key of store.keys()) known.add(key)
+  for (const key of known) onNew(hexToBytes(key))
   return {
-    has: (author) => keys.has(bytesToHex(author)),
-    meet(order) {
-      if (isAgreed(order)) add(order.counterparty)
+    has: (author) => known.has(bytesToHex(author)),
+    async meet(order) {
+      const author = keyFromDid(order.counterparty)
+      const key = bytesToHex(author)
+      if (!isAgreed(order) || known.has(key)) return
+      known.add(key)
+      onNew(author)
+      await store.put(key, new Uint8Array())
     }
   }
 }

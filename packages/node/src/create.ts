@@ -24,7 +24,7 @@ import {
 } from '@souk/records'
 import { createStorage, type Storage } from '@souk/storage'
 import type { CID } from 'multiformats/cid'
-import { type Acquaintances, createAcquaintances } from './acquaintances.ts'
+import { type Acquaintances, openAcquaintances } from './acquaintances.ts'
 import { createCompany } from './company.ts'
 import { type Chains, createChains } from './chains.ts'
 import type { ChainInit, NetworkInit, TrustInit } from './config.ts'
@@ -104,9 +104,16 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
   const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
   const wallet = walletAddress(identity.walletKey)
 
-  const acquaintances = createAcquaintances([identity.did, ...(init.trust?.curators ?? [])], {
-    onNew: (author) => void records.trust(author).catch(onError)
-  })
+  const trust = async (author: Uint8Array): Promise<void> => {
+    if ((await records.trust(author)) > 0) network.askSoon()
+  }
+  const acquaintances = await openAcquaintances(
+    { store: storage.sublevel('acquaintances', { values: 'bytes' }) },
+    {
+      dids: [identity.did, ...(init.trust?.curators ?? [])],
+      onNew: (author) => void trust(author).catch(onError)
+    }
+  )
   const network = opened.use(await openNetwork(init, { storage, acquaintances, seed: install.peerSeed }))
   const directory = opened.use(
     await createFeedbackDirectory(
@@ -232,7 +239,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
         random,
         regionOf: async (did) => (await profiles.contentOf(did))?.region,
         onChange: (order) => {
-          acquaintances.meet(order)
+          void acquaintances.meet(order).catch(onError)
           company.follow(order)
           bus.emit({ type: 'order', id: order.id, phase: order.phase })
         },
@@ -273,7 +280,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
   const sync = followSync(network, (state) => bus.emit({ type: 'sync', state }))
   await followOwnProfile({ records, profiles, network, onError }, { did: identity.did, now, signal: closing.signal })
   for (const order of await orders.list()) {
-    acquaintances.meet(order)
+    await acquaintances.meet(order)
     company.follow(order)
   }
   mail.start()

@@ -28,7 +28,9 @@ import {
   batchBytesMax,
   batchRecordsMax,
   pageMax,
+  putOffMs,
   putRecordsMax,
+  refusedMs,
   scanRows,
   showingMax,
   type StorageLimits,
@@ -37,6 +39,7 @@ import {
 import { type Change, decodeChange, readChanges, type Sequences } from './log.ts'
 import type { PartitionBook } from './partition-book.ts'
 import { decodeSlot, type Slot, slotKey } from './slot.ts'
+import type { RefusedDigests } from './sync.ts'
 import type { StorageOp, Table, Tables } from './tables.ts'
 
 /** What happens to records; told when it is durable. */
@@ -109,8 +112,13 @@ export interface RecordStore {
   holdsSlot(slot: Slot): Promise<boolean>
   /** Remembers ids for a few minutes as not wanted: what they name is not worth its price now, and may be later. */
   putOff(ids: readonly RecordId[]): void
-  /** Ranks what is held of this author from now on as {@link PutOptions.trusted} would have. @param author - 32 bytes. */
-  trust(author: Uint8Array): Promise<void>
+  /**
+   * Ranks what is held of this author from now on as {@link PutOptions.trusted} would have, and wants what was refused.
+   *
+   * @param author - 32 bytes.
+   * @returns How many records of theirs were refused lately for want of room: peers may have them.
+   */
+  trust(author: Uint8Array): Promise<number>
   /** How full the room is that all records share, and the part that unknown authors' receipt-bound ones may take: 0 to 1. */
   fullness(): { readonly shared: number; readonly receipts: number }
   /** Records held, tombstones included. */
@@ -134,10 +142,8 @@ export interface RecordStoreInit {
   readonly limits: StorageLimits
   readonly staleCount: number
   readonly now: () => number
-  /** Told of digests that were refused for want of room. */
-  readonly onRefused: (digest: Uint8Array) => void
-  /** Told of digests that are not worth fetching for a few minutes. */
-  readonly onPutOff: (digest: Uint8Array) => void
+  /** What was refused lately, for want of room or of work. */
+  readonly refused: RefusedDigests
 }
 
 interface PutRequest {
@@ -226,19 +232,23 @@ class LevelRecordStore implements RecordStore {
   }
 
   putOff(ids: readonly RecordId[]): void {
-    for (const id of ids) this.#init.onPutOff(recordDigest(id))
+    for (const id of ids) this.#init.refused.add(recordDigest(id), putOffMs)
   }
 
-  async trust(author: Uint8Array): Promise<void> {
-    const digests = (await this.#tables.byAuthor.keys(within(author)).all()).map(digestOfKey)
-    if (digests.length === 0) return
-    await this.#init.lane.run(async () => {
-      const draft = this.#draft()
-      const held = await this.#stored(digests)
-      await draft.loadSlots(held.map(({ record }) => record))
-      for (const stored of held) if (stored.trust === 'unknown') draft.promote(stored, 'trusted')
-      await this.#commit(draft, { sync: false })
+  trust(author: Uint8Array): Promise<number> {
+    return this.#init.lane.run(async () => {
+      const digests = (await this.#tables.byAuthor.keys(within(author)).all()).map(digestOfKey)
+      if (digests.length > 0) await this.#promote(digests)
+      return this.#init.refused.forgive(author)
     })
+  }
+
+  async #promote(digests: readonly Uint8Array[]): Promise<void> {
+    const draft = this.#draft()
+    const held = await this.#stored(digests)
+    await draft.loadSlots(held.map(({ record }) => record))
+    for (const stored of held) if (stored.trust === 'unknown') draft.promote(stored, 'trusted')
+    await this.#commit(draft, { sync: false })
   }
 
   fullness(): { shared: number; receipts: number } {
@@ -343,8 +353,8 @@ class LevelRecordStore implements RecordStore {
   }
 
   #reportRefused(candidates: readonly Candidate[], outcomes: readonly PutOutcome[]): void {
-    candidates.forEach(({ digest }, index) => {
-      if (outcomes[index] === 'over-quota') this.#init.onRefused(digest)
+    candidates.forEach(({ digest, record }, index) => {
+      if (outcomes[index] === 'over-quota') this.#init.refused.add(digest, refusedMs, record.author)
     })
   }
 

@@ -13,9 +13,7 @@ import { createLane } from './lane.ts'
 import {
   lastReserveBytes,
   lookCloserMs,
-  putOffMs,
   recoverEveryMs,
-  refusedMs,
   reserveBytes,
   type StorageLimits,
   storageLimits
@@ -180,8 +178,6 @@ async function openParts(level: LevelDatabase, init: StorageInit, { repaired }: 
   const [outbox, inbox] = [await openOutbox(tables, disk, now), await openInbox(tables, disk, now)]
   const limits = { ...storageLimits, ...init.limits }
   const staleCount = await countOf(tables.stale)
-  const onRefused = (digest: Uint8Array): void => refused.add(digest, refusedMs)
-  const onPutOff = (digest: Uint8Array): void => refused.add(digest, putOffMs)
   const records = createRecordStore({
     tables,
     disk,
@@ -190,9 +186,8 @@ async function openParts(level: LevelDatabase, init: StorageInit, { repaired }: 
     partitions,
     limits,
     staleCount,
-    now,
-    onRefused,
-    onPutOff
+    refused,
+    now
   })
   if (await isRebuilding(tables)) await refill({ tables, disk, records })
   const ownRecords = copy === undefined ? 0 : await restoreOwn(copy, { records, tables, nowMs: now() })

@@ -53,19 +53,28 @@ export interface SyncSource {
 
 /** Digests that were refused, with when they may be asked for again. */
 export interface RefusedDigests {
-  add(digest: Uint8Array, forMs: number): void
+  /** @param author - By whom it is, where that was proven. */
+  add(digest: Uint8Array, forMs: number, author?: Uint8Array): void
   has(digest: Uint8Array): boolean
+  /** Has no word of this author refused any more. Returns how many were. */
+  forgive(author: Uint8Array): number
 }
 
 export function createRefusedDigests(now: () => number): RefusedDigests {
-  const until = new Map<string, number>()
+  const refused = new Map<string, { readonly untilMs: number; readonly author: string | undefined }>()
   return {
-    add(digest, forMs) {
-      const [oldest] = until.keys()
-      if (until.size >= refusedMax && oldest !== undefined) until.delete(oldest)
-      until.set(mapKey(digest), now() + forMs)
+    add(digest, forMs, author) {
+      const [oldest] = refused.keys()
+      if (refused.size >= refusedMax && oldest !== undefined) refused.delete(oldest)
+      refused.set(mapKey(digest), { untilMs: now() + forMs, author: author && mapKey(author) })
     },
-    has: (digest) => (until.get(mapKey(digest)) ?? 0) > now()
+    has: (digest) => (refused.get(mapKey(digest))?.untilMs ?? 0) > now(),
+    forgive(author) {
+      const name = mapKey(author)
+      const theirs = [...refused].filter((entry) => entry[1].author === name)
+      for (const [digest] of theirs) refused.delete(digest)
+      return theirs.length
+    }
   }
 }
 

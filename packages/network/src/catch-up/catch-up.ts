@@ -37,7 +37,7 @@ export interface CatchUp extends AsyncDisposable {
   from(peer: PeerId, options?: { signal?: AbortSignal }): Promise<CatchUpReport>
   /** Tells peers that there is something to fetch, now or as soon as there is a peer. */
   announce(): void
-  /** Asks a few peers, in a moment: there are new channels to fill. */
+  /** Asks a few peers, in a moment: there are new channels to fill, or we take more now than we did. */
   askSoon(): void
   /** Peers connected that speak catch-up. */
   peers(): PeerId[]

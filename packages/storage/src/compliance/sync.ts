@@ -64,6 +64,22 @@ export function syncTests({ describe, test }: TestRunner, factory: StoreFactory)
         assert.deepEqual(await store.sync.wanted(asked), [refused, unknown])
       }))
 
+    test('what was refused for want of room is wanted again once its author is trusted', () =>
+      withStore(factory, async ({ store }) => {
+        const max = kindLimits.listing.liveUnknownMax
+        const listings = (seller: typeof bo) =>
+          Array.from({ length: max + 2 }, (_, n) => listing(seller, { key: `el.${String(n).padStart(8, '0')}` }))
+        const [bos, anas] = [listings(bo), listings(ana)]
+        await store.records.put(bos)
+        await store.records.put(anas)
+        const refused = [...bos, ...anas].map(({ id }) => recordDigest(id)).filter((_, n) => n % (max + 2) >= max)
+        assert.deepEqual(await store.sync.wanted(refused), [])
+        assert.equal(await store.records.trust(bo.publicKey), 2)
+        assert.deepEqual(await store.sync.wanted(refused), refused.slice(0, 2))
+        assert.deepEqual(await store.records.put(bos.slice(max), { trusted: () => true }), ['stored', 'stored'])
+        assert.equal(await store.records.trust(bo.publicKey), 0)
+      }))
+
     test('what was put off is wanted again after minutes, not hours', () =>
       withStore(factory, async ({ store, clock }) => {
         const [record, other] = [listing(ana), listing(bo)]
