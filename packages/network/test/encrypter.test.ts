@@ -2,7 +2,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { MessageStream, MultiaddrConnection } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { type AbstractMessageStream, multiaddrConnectionPair } from '@libp2p/utils'
+import { multiaddrConnectionPair } from '@libp2p/utils'
 import * as fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { watchEncrypter } from '../src/guard/encrypter.ts'
@@ -54,6 +54,11 @@ interface SecuredPair {
   readonly writes: number[]
 }
 
+interface Sender {
+  /** Gives to the socket. */
+  readonly sendData: (parts: Iterable<Uint8Array>) => unknown
+}
+
 async function securedPair(): Promise<SecuredPair> {
   const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
   const [theirs, ours] = await Promise.all([
@@ -69,9 +74,9 @@ async function securedPair(): Promise<SecuredPair> {
     }
   }
   const writes: number[] = []
-  const { sendData } = outbound as typeof outbound & AbstractMessageStream
+  const { sendData } = outbound as typeof outbound & Sender
   Object.assign(outbound, {
-    sendData: (parts: Parameters<typeof sendData>[0]) => {
+    sendData: (parts: Iterable<Uint8Array>) => {
       writes.push([...parts].length)
       return sendData.call(outbound, parts)
     }

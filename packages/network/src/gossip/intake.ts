@@ -49,7 +49,7 @@ interface FrameSink {
 }
 
 /** Gives away the frames of a stream one after the other, for as long as it is sound. */
-function readInTurn(stream: Stream, { isOver, onFrame, onOversize }: FrameSink): void {
+function readInTurn(stream: Stream, sink: FrameSink): void {
   const reader = createFrameReader()
   const waiting: Uint8Array[] = []
   let [isBusy, hasEnded] = [false, false]
@@ -61,8 +61,8 @@ function readInTurn(stream: Stream, { isOver, onFrame, onOversize }: FrameSink):
   const drain = async (): Promise<void> => {
     isBusy = true
     for (let frame = waiting.shift(); frame !== undefined; frame = waiting.shift()) {
-      if (isOver()) end()
-      else await onFrame(frame)
+      if (sink.isOver()) end()
+      else await sink.onFrame(frame)
     }
     isBusy = false
   }
@@ -72,7 +72,7 @@ function readInTurn(stream: Stream, { isOver, onFrame, onOversize }: FrameSink):
       waiting.push(...reader.take(data.subarray()))
     } catch {
       end()
-      return onOversize()
+      return sink.onOversize()
     }
     if (!isBusy) drain().catch(end)
   })
