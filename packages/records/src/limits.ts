@@ -74,7 +74,8 @@ export const kindLimits = {
   feedback: {
     bytesMax: 8 * 1024,
     lifeMsMax: 730 * day,
-    liveUnknownMax: 200,
+    // Three sales a day for as long as a rating lives; what strangers take up together has a room of its own.
+    liveUnknownMax: 2000,
     liveTrustedMax: 5000,
     immutable: true,
     receiptBound: true
