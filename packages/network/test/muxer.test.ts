@@ -1,4 +1,4 @@
-import type { Stream, StreamMuxer } from '@libp2p/interface'
+import type { Stream, StreamMuxer, StreamMuxerFactory } from '@libp2p/interface'
 import { multiaddrConnectionPair } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
 import { describe, expect, it } from 'vitest'
@@ -24,25 +24,59 @@ describe('a multiplexer', () => {
     for (let sent = 0; sent < bytes; sent += 2 ** 16) await send(from, new Uint8Array(2 ** 16))
     expect(await arrived).toBe(bytes)
   })
+
+  it('understands one that nobody watches, and is understood', async () => {
+    const { from, to } = await openStream({ theirs: yamux({ enableKeepAlive: false }) })
+    const bytes = 2 ** 20
+    for (const [one, other] of [
+      [from, to],
+      [to, from]
+    ] as const) {
+      const arrived = untilArrived(other, bytes)
+      for (let sent = 0; sent < bytes; sent += 2 ** 16) await send(one, new Uint8Array(2 ** 16))
+      expect(await arrived).toBe(bytes)
+    }
+    const ended = once(to, 'remoteCloseWrite')
+    await from.close()
+    await ended
+    const closed = once(from, 'close')
+    await to.close()
+    await closed
+    expect([from.status, to.status]).toEqual(['closed', 'closed'])
+  })
 })
 
-/** A stream between two muxers that are watched. */
-async function openStream(): Promise<{ from: Stream; to: Stream; small: () => number }> {
+function once(stream: Stream, event: 'close' | 'remoteCloseWrite'): Promise<unknown> {
+  return new Promise((resolve) => {
+    stream.addEventListener(event, resolve, { once: true })
+  })
+}
+
+/** A stream between two muxers, of which the one that opens it is watched. */
+async function openStream({ theirs: factory = watched(() => {}) }: { theirs?: Muxers } = {}): Promise<{
+  from: Stream
+  to: Stream
+  small: () => number
+}> {
   const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
   let frames = 0
-  const create = (onSmallFrame: () => void): ((connection: typeof outbound) => StreamMuxer) => {
-    const factory = watchMuxer(
-      yamux({ enableKeepAlive: false }),
-      sinkOf(onSmallFrame)
-    )({ logger: { forComponent: () => outbound.log } })
-    return (connection) => factory.createStreamMuxer(connection)
-  }
-  const theirs = create(() => {})(inbound)
+  const create = (make: Muxers, connection: typeof outbound): StreamMuxer =>
+    make({ logger: { forComponent: () => outbound.log } }).createStreamMuxer(connection)
+  const theirs = create(factory, inbound)
   const came = new Promise<Stream>((resolve) => {
     theirs.addEventListener('stream', ({ detail }) => resolve(detail), { once: true })
   })
-  const from = await create(() => frames++)(outbound).createStream()
+  const from = await create(
+    watched(() => frames++),
+    outbound
+  ).createStream()
   return { from, to: await came, small: () => frames }
+}
+
+type Muxers = (components: object) => StreamMuxerFactory
+
+function watched(onSmallFrame: () => void): Muxers {
+  return watchMuxer(yamux({ enableKeepAlive: false }), sinkOf(onSmallFrame))
 }
 
 function sinkOf(onSmallFrame: () => void): MuxerSink {

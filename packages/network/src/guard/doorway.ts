@@ -31,6 +31,8 @@ export interface DoorwayInit {
 export class Doorway {
   readonly #init: DoorwayInit
   readonly #standings: Standings
+  /** Of the addresses of connections: they are asked for with each message. */
+  readonly #groups = new WeakMap<Multiaddr, { readonly groups: AddressGroups | undefined }>()
   readonly #counts = new Map<string, number>()
   readonly #pending = new WeakMap<MultiaddrConnection, () => void>()
 
@@ -104,9 +106,15 @@ export class Doorway {
 
   /** Undefined for what is not counted by address. */
   groupsOf(address: Multiaddr): AddressGroups | undefined {
-    const groups = addressGroups(address)
+    const groups = this.#partsOf(address)
     if (groups === undefined || (isLoopback(groups) && this.#init.limitLoopback !== true)) return undefined
     return this.#init.allowHost?.(groups.host) === true ? undefined : groups
+  }
+
+  #partsOf(address: Multiaddr): AddressGroups | undefined {
+    let known = this.#groups.get(address)
+    if (known === undefined) this.#groups.set(address, (known = { groups: addressGroups(address) }))
+    return known.groups
   }
 
   #refuses(groups: AddressGroups): boolean {

@@ -139,6 +139,8 @@ class DefaultGuard implements HostGuard {
   readonly #owners = new WeakMap<MultiaddrConnection, PeerId>()
   readonly #connectionMeters = new WeakMap<MultiaddrConnection, (bytes: number) => void>()
   readonly #streamOwners = new WeakMap<Stream, PeerId>()
+  /** By protocol: of those that we speak. */
+  readonly #rows = new Map<string, StreamRow>()
   #behind = new WeakSet<Connection>()
   #isNone: (peer: PeerId, code: string) => boolean = () => false
   #libp2p: Libp2p | undefined
@@ -314,15 +316,27 @@ class DefaultGuard implements HostGuard {
   #meterStream(stream: Stream, bytes: number): void {
     const peer = this.#ownerOf(stream)
     if (peer === undefined || this.refuses(peer)) return
-    const row = streamBytes.find(([prefix]) => stream.protocol.startsWith(prefix))
-    const [name, budget] = row ?? ['other', streamBytesDefault]
+    const { name, budget, isPing } = this.#rowOf(stream.protocol)
     const standing = this.#peers.of(peer.toString())
     const nowMs = this.#init.now()
-    if (!standing.allow(`bytes ${name}`, budget, bytes, nowMs)) this.punish(peer, 'too-many-bytes')
+    if (!standing.allow(name, budget, bytes, nowMs)) this.punish(peer, 'too-many-bytes')
     else if (!standing.allow('frames', streamFrames, 1, nowMs)) this.punish(peer, 'too-many-frames')
-    else if (stream.protocol.startsWith('/ipfs/ping/') && !standing.allow('pings', pingFrames, 1, nowMs)) {
+    else if (isPing && !standing.allow('pings', pingFrames, 1, nowMs)) {
       this.punish(peer, 'too-many-frames')
     }
+  }
+
+  /** Which budgets a protocol's frames are taken from. */
+  #rowOf(protocol: string): StreamRow {
+    let row = this.#rows.get(protocol)
+    if (row === undefined) {
+      const [name, budget] = streamBytes.find(([prefix]) => protocol.startsWith(prefix)) ?? [
+        'other',
+        streamBytesDefault
+      ]
+      this.#rows.set(protocol, (row = { name: `bytes ${name}`, budget, isPing: protocol.startsWith('/ipfs/ping/') }))
+    }
+    return row
   }
 
   #metersOf(muxer: StreamMuxer): MuxerMeters {
@@ -401,6 +415,12 @@ class DefaultGuard implements HostGuard {
 
 function isConnection(source: Stream | MultiaddrConnection): source is MultiaddrConnection {
   return 'remoteAddr' in source
+}
+
+interface StreamRow {
+  readonly name: string
+  readonly budget: Budget
+  readonly isPing: boolean
 }
 
 interface MuxerMeters {

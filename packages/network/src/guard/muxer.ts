@@ -52,13 +52,21 @@ interface Frame {
   readonly data?: Data
 }
 
+/** What a frame carries, on its way out. */
+interface Sent {
+  prepend(head: Uint8Array): void
+}
+
 /** As in the specification of Yamux. */
-const [dataType, pingType] = [0, 2]
+const [dataType, windowType, pingType] = [0, 1, 2]
 const [synFlag, ackFlag] = [1, 2]
 
 /** Private parts of yamux, which has no hook for any of this; fails with the first connection if a version moves them. */
 interface YamuxParts {
   handleFrame: (frame: Frame) => void
+  readonly handleStreamMessage: (frame: Frame) => void
+  sendFrame: (header: Frame['header'], data?: Sent) => boolean
+  readonly send: (bytes: Uint8Array | Sent) => boolean
   _newStream: (...made: unknown[]) => YamuxStream
 }
 
@@ -72,8 +80,10 @@ type YamuxStream = Stream & {
 
 function watch(muxer: StreamMuxer, connection: MessageStream, sink: MuxerSink): StreamMuxer {
   const yamux = muxer as StreamMuxer & YamuxParts
-  const { handleFrame: handle, _newStream: make } = yamux
+  const { handleFrame: handle, handleStreamMessage: handleForStream, _newStream: make } = yamux
   assert(handle !== undefined && make !== undefined, 'yamux takes in its frames, and makes its streams, elsewhere')
+  assert(handleForStream !== undefined && yamux.sendFrame !== undefined, 'yamux has its frames go elsewhere')
+  sendQuietly(yamux)
   const streams = new Map<number, Stream>()
   const agreeing = new WeakMap<Stream, (data: Data) => void>()
   yamux._newStream = (...made) => {
@@ -89,9 +99,36 @@ function watch(muxer: StreamMuxer, connection: MessageStream, sink: MuxerSink): 
     const stream = frame.header.type === dataType ? streams.get(frame.header.streamID) : undefined
     count(muxer, { frame, stream }, sink)
     if (stream?.protocol === '' && frame.data !== undefined) follow(stream, { muxer, sink, agreeing })(frame.data)
-    if (muxer.status === 'open') handle.call(muxer, frame)
+    if (muxer.status !== 'open') return
+    const { type, streamID } = frame.header
+    // As yamux does itself, but for a description of each frame that it makes for a log which nobody writes.
+    if (streamID !== 0 && (type === dataType || type === windowType)) handleForStream.call(muxer, frame)
+    else handle.call(muxer, frame)
   }
   return muxer
+}
+
+/** Sends frames without the description of each that yamux makes for its log. */
+function sendQuietly(yamux: YamuxParts): void {
+  yamux.sendFrame = (header, data) => {
+    const head = headOf(header)
+    if (data === undefined) return yamux.send(head)
+    data.prepend(head)
+    return yamux.send(data)
+  }
+}
+
+const headBytes = 12
+
+/** Version 0, type, flags, stream and length, big-endian. */
+function headOf({ type, flag, streamID, length }: Frame['header']): Uint8Array {
+  const head = new Uint8Array(headBytes)
+  const view = new DataView(head.buffer)
+  view.setUint8(1, type)
+  view.setUint16(2, flag)
+  view.setUint32(4, streamID)
+  view.setUint32(8, length)
+  return head
 }
 
 /**

@@ -5,6 +5,8 @@ import { Standing } from './score.ts'
 export class Standings {
   readonly #now: () => number
   readonly #standings = new Map<string, Standing>()
+  /** The last in the map. */
+  #newest: { readonly name: string; readonly standing: Standing } | undefined
 
   constructor(now: () => number) {
     this.#now = now
@@ -12,9 +14,12 @@ export class Standings {
 
   /** Of somebody who is here now; made when there is none. */
   of(name: string): Standing {
+    // Each frame asks several times, and mostly the same.
+    if (name === this.#newest?.name) return this.#newest.standing
     const standing = this.#standings.get(name) ?? new Standing()
     this.#standings.delete(name)
     this.#standings.set(name, standing)
+    this.#newest = { name, standing }
     if (this.#standings.size > standingsMax) this.#forgetOne()
     return standing
   }
@@ -24,6 +29,7 @@ export class Standings {
   }
 
   forget(name: string): void {
+    this.#newest = undefined
     this.#standings.delete(name)
   }
 
@@ -41,6 +47,6 @@ export class Standings {
     const [oldest] = this.#standings.keys()
     const harmless = this.#standings.entries().find(([, standing]) => standing.refusedUntilMs(nowMs) === undefined)
     const name = harmless?.[0] ?? oldest
-    if (name !== undefined) this.#standings.delete(name)
+    if (name !== undefined) this.forget(name)
   }
 }
