@@ -35,8 +35,9 @@ export const prefixWordsMax = 200
 /** Changes sent to the index at once: reading them costs the main thread a tenth of a millisecond each. */
 export const feedMax = 200
 
-/** Documents of records just stored that are kept until the index takes them, to spare reading them again. */
+/** Changes just made that are kept until the index takes them, to spare reading them again: so many, and so many bytes of records. */
 export const recentMax = 2000
+export const recentBytesMax = 4 * 1024 * 1024
 
 /** Pages of SQLite's cache, in KiB: a query on 100,000 listings touches about 2 MB. */
 export const cacheKib = 4096

@@ -1,15 +1,15 @@
 import { recordIdOfDigest } from '@souk/records'
 import { isDiskFull } from '../disk.ts'
-import { decodeStored, type StoredRecord } from '../entry.ts'
+import { decodeStored } from '../entry.ts'
 import { StorageError } from '../errors.ts'
 import type { Unsubscribe } from '../events.ts'
-import { mapKey } from '../keys.ts'
 import { type Change, readChanges } from '../log.ts'
 import type { RecordStore } from '../records.ts'
 import type { Tables } from '../tables.ts'
 import { documentOf } from './document.ts'
 import type { SearchEngine } from './engine.ts'
-import { feedMax, recentMax, restartsMax } from './limits.ts'
+import { feedMax, restartsMax } from './limits.ts'
+import { News } from './news.ts'
 import { type IndexQuery, type SearchDocument, type SearchQuery, type SearchResult, toIndexQuery } from './query.ts'
 import type { IndexBatch, IndexResult } from './sqlite-index.ts'
 
@@ -52,8 +52,7 @@ interface Waiter {
 
 class FedSearch implements Search {
   readonly #init: SearchInit
-  /** Documents of what was just stored, so that it need not be read again. */
-  readonly #recent = new Map<string, SearchDocument>()
+  readonly #news: News
   readonly #waiters = new Set<Waiter>()
   readonly #unsubscribe: Unsubscribe[]
   readonly #fed: Promise<void>
@@ -67,9 +66,16 @@ class FedSearch implements Search {
   constructor(init: SearchInit) {
     this.#init = init
     const { records } = init
+    this.#news = new News(records.lastSequence)
     this.#unsubscribe = [
-      records.on('stored', (stored) => this.#onStored(stored)),
-      records.on('removed', () => this.#onNews())
+      records.on('stored', (stored) => {
+        this.#news.stored(stored)
+        this.#onNews()
+      }),
+      records.on('removed', (removed) => {
+        this.#news.removed(removed)
+        this.#onNews()
+      })
     ]
     this.#fed = this.#feed()
   }
@@ -146,11 +152,11 @@ class FedSearch implements Search {
 
   async #onFailure(error: unknown): Promise<void> {
     // A full disk is no damage: the index stays as it is until there is something new to index.
-    if (isDiskFull(error)) return this.#news()
+    if (isDiskFull(error)) return this.#untilNews()
     if (this.#isClosed || ++this.#failures <= restartsMax + 1) return
     // Not even a new index works: whoever waits learns of it, and the next news try again.
     this.#rejectWaiters(error)
-    await this.#news()
+    await this.#untilNews()
   }
 
   /** Shared by feeding and asking: one start at a time. After repeated failures the index is made anew. */
@@ -173,48 +179,28 @@ class FedSearch implements Search {
   }
 
   async #feedSome(): Promise<void> {
-    const page = await readChanges(this.#init.tables, this.#sequence, feedMax)
-    if (page.length === 0) {
-      await this.#news()
-      return
-    }
-    const batch = await this.#batchOf(page)
+    const batch = this.#news.batchAfter(this.#sequence) ?? (await this.#batchOfLog())
+    if (batch.upTo === this.#sequence) return this.#untilNews()
     await this.#init.engine.apply(batch)
     this.#sequence = batch.upTo
     this.#tellWaiters()
   }
 
-  async #batchOf(page: readonly Change[]): Promise<IndexBatch> {
+  async #batchOfLog(): Promise<IndexBatch> {
+    const page = await readChanges(this.#init.tables, this.#sequence, feedMax)
     const listings = page.filter(({ channel }) => channel.startsWith('listings/'))
-    const documents = await this.#documents(listings.filter(({ type }) => type === 'stored'))
+    const puts = await this.#documents(listings.filter(({ type }) => type === 'stored'))
     const deletes = listings.filter(({ type }) => type === 'removed').map(({ digest }) => digest)
-    return { deletes, puts: [...documents.values()], upTo: page.at(-1)?.sequence ?? this.#sequence }
+    return { deletes, puts, upTo: page.at(-1)?.sequence ?? this.#sequence }
   }
 
-  async #documents(changes: readonly Change[]): Promise<Map<string, SearchDocument>> {
-    const documents = new Map<string, SearchDocument>()
-    const unread: Uint8Array[] = []
-    for (const { digest } of changes) {
-      const recent = this.#recent.get(mapKey(digest))
-      this.#recent.delete(mapKey(digest))
-      if (recent === undefined) unread.push(digest)
-      else documents.set(mapKey(digest), recent)
-    }
-    const values = await this.#init.tables.records.getMany(unread)
-    unread.forEach((digest, index) => {
+  async #documents(changes: readonly Change[]): Promise<SearchDocument[]> {
+    const values = await this.#init.tables.records.getMany(changes.map(({ digest }) => digest))
+    return changes.flatMap(({ digest }, index) => {
       const stored = values[index] === undefined ? undefined : decodeStored(digest, values[index])
       const document = stored === undefined ? undefined : documentOf(stored)
-      if (document !== undefined) documents.set(mapKey(digest), document)
+      return document === undefined ? [] : [document]
     })
-    return documents
-  }
-
-  #onStored(stored: readonly StoredRecord[]): void {
-    for (const one of stored) {
-      const document = this.#recent.size < recentMax ? documentOf(one) : undefined
-      if (document !== undefined) this.#recent.set(mapKey(one.digest), document)
-    }
-    this.#onNews()
   }
 
   #onNews(): void {
@@ -223,7 +209,7 @@ class FedSearch implements Search {
   }
 
   /** Resolves when something happened since the last time. */
-  async #news(): Promise<void> {
+  async #untilNews(): Promise<void> {
     if (!this.#hasNews && !this.#isClosed) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve
