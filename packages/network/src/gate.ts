@@ -94,11 +94,8 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
   const untimely = ({ from }: RecordSource, { code }: GateResult): Verdict =>
     init.onUntimely?.(from, code as RecordErrorCode) ?? 'reject'
 
-  const open = async (
-    bytes: Uint8Array,
-    { source, aside }: { source: RecordSource; aside: boolean }
-  ): Promise<AnyRecord | GateResult> => {
-    const opened = await openPriced(bytes, { price, store, rules: { nowMs: init.now(), verifier, aside } })
+  const open = async (bytes: Uint8Array, source: RecordSource): Promise<AnyRecord | GateResult> => {
+    const opened = await openPriced(bytes, { price, store, rules: { nowMs: init.now(), verifier } })
     if (!('bytes' in opened)) return isUntimely(opened) ? { ...opened, verdict: untimely(source, opened) } : opened
     const { id, market, channel } = opened
     if (source.topic !== undefined && topicOf(market, channel) !== source.topic) {
@@ -113,8 +110,8 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
     const slices: Promise<(AnyRecord | GateResult)[]>[] = []
     for (let at = 0; at < list.length; at += verifiedAtOnceMax) {
       if (at > 0) await setImmediate()
-      const some = list.slice(at, at + verifiedAtOnceMax)
-      const slice = Promise.all(some.map((bytes) => open(bytes, { source, aside: list.length > 1 })))
+      // Signatures are verified beside this thread, which reads on meanwhile.
+      const slice = Promise.all(list.slice(at, at + verifiedAtOnceMax).map((bytes) => open(bytes, source)))
       slice.catch(() => undefined)
       slices.push(slice)
     }
@@ -138,16 +135,6 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
       return result ?? { verdict: 'ignore' }
     }
   }
-}
-
-/** How a record is opened. */
-interface OpenGateRules extends OpenRules {
-  readonly verifier: Verifier
-  /**
-   * Of a bulk, signatures are verified beside this thread, which reads on meanwhile. Of one record, to hand it over and
-   * back takes half as long as verifying it: 126 to 150 µs in place of 90.
-   */
-  readonly aside: boolean
 }
 
 /** Writes what was opened, and puts the store's answers in the places of the records. */
@@ -189,7 +176,7 @@ function countArrivals(
  */
 async function openPriced(
   bytes: Uint8Array,
-  { price, store, rules }: { price: Price; store: RecordStore; rules: OpenGateRules }
+  { price, store, rules }: { price: Price; store: RecordStore; rules: OpenRules & { readonly verifier: Verifier } }
 ): Promise<AnyRecord | GateResult> {
   const opened = await openOrRefuse(bytes, { ...rules, asks: (claim) => price.asks(claim) })
   if ('bytes' in opened || opened.code !== 'too-little-work') return opened
@@ -203,10 +190,12 @@ async function openPriced(
   return isEnough ? openOrRefuse(bytes, rules) : { ...opened, id: claimed.id }
 }
 
-async function openOrRefuse(bytes: Uint8Array, options: OpenGateRules): Promise<AnyRecord | GateResult> {
+async function openOrRefuse(
+  bytes: Uint8Array,
+  options: OpenRules & { readonly verifier: Verifier }
+): Promise<AnyRecord | GateResult> {
   try {
-    if (options.aside) return await openRecordAside(bytes, options)
-    return openRecord(bytes, { ...options, verify: options.verifier })
+    return await openRecordAside(bytes, options)
   } catch (error) {
     if (!(error instanceof RecordError)) throw error
     return { verdict: verdictOf(error.code, bytes, options.nowMs), code: error.code }
