@@ -15,6 +15,9 @@ export const waitTimeoutMs = 45_000
 /** Looked at again without an event: indexing ends a moment after the event that tells of the record. */
 export const lookEveryMs = 50
 
+/** Looks are so far apart, however many events come: ten of eight questions each stay below what a node answers a second. */
+export const lookPauseMs = 100
+
 /** Fast enough to watch, slow enough that seen and final differ as on a public chain. */
 export const blockSecondsDefault = 1
 

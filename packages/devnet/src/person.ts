@@ -1,12 +1,13 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, createClient } from '@souk/api/client'
 import type { ChainInit, NodeEvent } from '@souk/node'
 import type { Did } from '@souk/records'
 import { type Child, startChild } from './child.ts'
 import { DevnetError } from './errors.ts'
 import type { Leash } from './leash.ts'
-import { lookEveryMs, waitTimeoutMs } from './limits.ts'
+import { lookEveryMs, lookPauseMs, waitTimeoutMs } from './limits.ts'
 import { soukCommand } from './souk.ts'
 
 /** Somebody with a node of their own: `souk start` on a home of its own, as a process of its own. */
@@ -222,18 +223,23 @@ async function tokenOf(home: string): Promise<string> {
   return (JSON.parse(await readFile(join(home, 'api.json'), 'utf8')) as { token: string }).token
 }
 
-/** @returns Waits for the next event, or a moment: the index of the search is a little behind the events. */
+/**
+ * @returns Waits for an event, or a moment: the index of the search is a little behind the events. Those that come
+ * close together count as one, or a look at each would be more than the node answers.
+ */
 function wakes(events: AsyncIterable<unknown>, everyMs: number): () => Promise<void> {
-  const iterator = events[Symbol.asyncIterator]()
+  let news = Promise.withResolvers<void>()
   // That the stream has ended shows when the node is asked again; until then only the clock wakes.
-  let hasEnded = false
-  const end = (): void => void (hasEnded = true)
-  const following = (): Promise<void> => iterator.next().then(({ done }) => (done === true ? end() : reset()), end)
-  const reset = (): void => void (next = undefined)
-  let next: Promise<void> | undefined
-  return () => {
-    const moment = new Promise<void>((resolve) => setTimeout(resolve, everyMs))
-    next ??= following()
-    return hasEnded ? moment : Promise.race([next, moment])
+  void follow(events, () => news.resolve()).catch(() => undefined)
+  let wokenAtMs = -Infinity
+  return async () => {
+    await Promise.race([news.promise, sleep(everyMs)])
+    await sleep(Math.max(0, wokenAtMs + Math.min(everyMs, lookPauseMs) - performance.now()))
+    news = Promise.withResolvers()
+    wokenAtMs = performance.now()
   }
+}
+
+async function follow(events: AsyncIterable<unknown>, onEvent: () => void): Promise<void> {
+  for await (const _ of events) onEvent()
 }
