@@ -1,134 +1,32 @@
-import { setTimeout as wait } from 'node:timers/promises'
-import { lpStream } from '@libp2p/utils'
-import type { Network } from '@souk/network'
-import { type AnyRecord, createVerifier, openRecord, topicOf } from '@souk/records'
-import { compare, createSigner, median, percentile, type Report, scratch, sealListings } from './measure.ts'
-import { addressOf, openPeer, type Peer } from './peers.ts'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Report } from './measure.ts'
 
-/** A multiple of each of the sizes. */
-const messages = 210
 const sizes = [2, 10, 30]
-/** Links that each node opens when it joins; the mesh and the keeper add to them. */
-const linksEach = 4
-/** So that a process that plays all nodes is not asked for more than it can: what is measured is not a queue. */
-const paceMsPerNode = 4
-/** What is published faster goes by catch-up. */
-const paceMsMin = 60
-const rawProtocol = '/bench/fan-out/1'
+/** MiB of young generation that `npm start` gives a node (decision 0285). */
+const youngMib = 2
 
-/**
- * Gossip between 2, 10 and 30 nodes with a socket and a store on disk each: how long a listing of 1 kB takes to every
- * other node, and what it costs each node in CPU. The baseline sends each listing once to every node over a plain
- * libp2p stream, where it is verified and no more: a publisher that knew everybody, and no mesh.
- */
+/** Gossip between 2, 10 and 30 nodes; see `gossip-market.ts`. */
 export async function benchGossip(): Promise<Report> {
   const report: Report = {}
-  for (const nodes of sizes) Object.assign(report, await benchMarket(nodes))
+  for (const nodes of sizes) Object.assign(report, await inProcess(nodes))
   return report
 }
 
-async function benchMarket(nodes: number): Promise<Report> {
-  await using folder = await scratch()
-  await using stack = new AsyncDisposableStack()
-  const peers: Peer[] = []
-  for (let index = 0; index < nodes; index++) {
-    const peer = stack.use(await openPeer(`${folder.path}/${index}`, { search: 'off' }))
-    for (const other of shuffled(peers).slice(0, linksEach)) await peer.network.connect(addressOf(other.network))
-    peers.push(peer)
-  }
-  const [publisher, ...others] = peers
-  if (publisher === undefined) throw new Error('a market needs a node')
-  await untilJoined(peers)
-  const records = sealListings(messages, createSigner())
-  const fanOutMs = await cpuMs(() => fanOut(publisher, others, records))
-  const delays: number[] = []
-  const gossipMs = await cpuMs(() => gossip(peers, records, delays))
-  const [p50, p99] = [median(delays), percentile(delays, 99)]
-  const shares = messages * nodes
-  return {
-    [`gossip between ${nodes} nodes, CPU a message a node, against a plain verified fan-out`]: compare('ms', {
-      value: gossipMs / shares,
-      baseline: fanOutMs / shares
-    }),
-    [`gossip between ${nodes} nodes, delivery p99, against its p50`]: compare('ms', { value: p99, baseline: p50 })
-  }
-}
-
-/** Publishes at a pace, each from another node, and returns when every node has checked and stored all of the others. */
-async function gossip(peers: readonly Peer[], records: readonly AnyRecord[], delays: number[]): Promise<void> {
-  const sentAt = new Map<string, number>()
-  const everywhere = Promise.all(
-    peers.map(({ network }) => untilHeard(network, { sentAt, delays, count: messages - messages / peers.length }))
-  )
-  for (const [index, record] of records.entries()) {
-    const publisher = peers[index % peers.length]
-    sentAt.set(record.id, performance.now())
-    await publisher?.storage.records.put([record], { own: true, sync: false })
-    await publisher?.network.publish(record)
-    await wait(Math.max(paceMsMin, paceMsPerNode * peers.length))
-  }
-  await everywhere
-}
-
-interface Hearing {
-  readonly sentAt: ReadonlyMap<string, number>
-  readonly delays: number[]
-  readonly count: number
-}
-
-function untilHeard(network: Network, { sentAt, delays, count }: Hearing): Promise<void> {
-  const heard = new Set<string>()
-  return new Promise((resolve) => {
-    const off = network.on('record-checked', ({ result: { id } }) => {
-      const startedAt = id === undefined ? undefined : sentAt.get(id)
-      if (id === undefined || startedAt === undefined || heard.has(id)) return
-      heard.add(id)
-      delays.push(performance.now() - startedAt)
-      if (heard.size < count) return
-      off()
-      resolve()
-    })
+/**
+ * A process that plays many nodes has a young generation for each of them, as they would have by themselves; V8 takes
+ * powers of two. With one for all, each collection looks through what all of them are just at.
+ */
+async function inProcess(nodes: number): Promise<Report> {
+  const mib = 2 ** Math.floor(Math.log2(youngMib * nodes))
+  const others = process.execArgv.filter((flag) => !flag.startsWith('--max-semi-space-size'))
+  const market = fork(join(import.meta.dirname, 'gossip-market.ts'), [String(nodes)], {
+    execArgv: [...others, `--max-semi-space-size=${mib}`]
   })
-}
-
-async function fanOut(publisher: Peer, others: readonly Peer[], records: readonly AnyRecord[]): Promise<void> {
-  const verify = createVerifier()
-  const nowMs = Date.now()
-  await Promise.all(
-    others.map(async ({ network }) => {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      await network.libp2p.handle(rawProtocol, async (stream) => {
-        const frames = lpStream(stream)
-        for (const _ of records) openRecord((await frames.read()).subarray(), { nowMs, verify })
-        resolve()
-      })
-      const connection = await publisher.network.libp2p.dial(network.addresses())
-      const frames = lpStream(await connection.newStream(rawProtocol))
-      for (const { bytes } of records) await frames.write(bytes)
-      await promise
-    })
-  )
-}
-
-/** Everybody knows who else carries the topic, and a heartbeat has passed. */
-async function untilJoined(peers: readonly Peer[]): Promise<void> {
-  const topic = topicOf('main', 'listings/hg')
-  const enough = Math.min(linksEach, peers.length - 1)
-  const isJoined = ({ network }: Peer): boolean => network.libp2p.services.pubsub.getSubscribers(topic).length >= enough
-  while (!peers.every(isJoined)) await wait(100)
-  await wait(1000)
-}
-
-async function cpuMs(task: () => Promise<unknown>): Promise<number> {
-  const before = process.cpuUsage()
-  await task()
-  const { user, system } = process.cpuUsage(before)
-  return (user + system) / 1000
-}
-
-function shuffled<T>(list: readonly T[]): T[] {
-  return list
-    .map((value) => ({ value, at: Math.random() }))
-    .toSorted((a, b) => a.at - b.at)
-    .map(({ value }) => value)
+  const ended = once(market, 'exit').then(([code]) => Promise.reject(new Error(`the market ended with ${code}`)))
+  ended.catch(() => {})
+  const [report] = (await Promise.race([once(market, 'message'), ended])) as [Report]
+  market.kill('SIGKILL')
+  return report
 }
