@@ -12,6 +12,7 @@ import {
   type RecordErrorCode,
   type RecordId,
   reopenRecord,
+  TooLittleWorkError,
   topicOf,
   type Verifier
 } from '@souk/records'
@@ -178,16 +179,19 @@ async function openPriced(
   bytes: Uint8Array,
   { price, store, rules }: { price: Price; store: RecordStore; rules: OpenRules & { readonly verifier: Verifier } }
 ): Promise<AnyRecord | GateResult> {
-  const opened = await openOrRefuse(bytes, { ...rules, asks: (claim) => price.asks(claim) })
-  if ('bytes' in opened || opened.code !== 'too-little-work') return opened
-  const claimed = reopenRecord(bytes)
-  const asked = price.asksSuccessors({
-    kind: claimed.kind,
-    bytes: bytes.length,
-    lifeMs: claimed.expiresAtMs - claimed.createdAtMs
-  })
-  const isEnough = (claimed.work?.bits ?? 0) >= asked && (await store.holdsSlot?.(claimed)) === true
-  return isEnough ? openOrRefuse(bytes, rules) : { ...opened, id: claimed.id }
+  try {
+    return await openRecordAside(bytes, { ...rules, asks: (claim) => price.asks(claim) })
+  } catch (error) {
+    if (!(error instanceof TooLittleWorkError)) return refusalOf(error, bytes, rules.nowMs)
+    const { claimed, code } = error
+    const isEnough = isWorthASuccessor(claimed, price) && (await store.holdsSlot?.(claimed)) === true
+    return isEnough ? openOrRefuse(bytes, rules) : { verdict: 'ignore', code, id: claimed.id }
+  }
+}
+
+function isWorthASuccessor({ kind, bytes, work, createdAtMs, expiresAtMs }: AnyRecord, price: Price): boolean {
+  const asked = price.asksSuccessors({ kind, bytes: bytes.length, lifeMs: expiresAtMs - createdAtMs })
+  return (work?.bits ?? 0) >= asked
 }
 
 async function openOrRefuse(
@@ -197,9 +201,14 @@ async function openOrRefuse(
   try {
     return await openRecordAside(bytes, options)
   } catch (error) {
-    if (!(error instanceof RecordError)) throw error
-    return { verdict: verdictOf(error.code, bytes, options.nowMs), code: error.code }
+    return refusalOf(error, bytes, options.nowMs)
   }
+}
+
+/** @throws what is no {@link RecordError}. */
+function refusalOf(error: unknown, bytes: Uint8Array, nowMs: number): GateResult {
+  if (!(error instanceof RecordError)) throw error
+  return { verdict: verdictOf(error.code, bytes, nowMs), code: error.code }
 }
 
 /**
@@ -207,7 +216,7 @@ async function openOrRefuse(
  * that ran out a moment ago was right when its sender looked.
  */
 function verdictOf(code: RecordErrorCode, bytes: Uint8Array, nowMs: number): Verdict {
-  if (code === 'unknown-kind' || code === 'bad-version' || code === 'too-little-work') return 'ignore'
+  if (code === 'unknown-kind' || code === 'bad-version') return 'ignore'
   if (code === 'expired' && ranOutLately(bytes, nowMs)) return 'ignore'
   return 'reject'
 }

@@ -55,6 +55,7 @@ export {
   recordDigest,
   recordIdOfDigest,
   reopenRecord,
+  TooLittleWorkError,
   sealRecord
 } from './record.ts'
 export type { AnyRecord, OpenRules, RecordDraft, RecordId, SealOptions, SoukRecord, WorkClaim } from './record.ts'

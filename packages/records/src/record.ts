@@ -165,17 +165,17 @@ export function openRecord(bytes: Uint8Array, options: OpenRules & { readonly ve
   }
   checkTimes(fields, options.nowMs)
   checkFieldsWork(fields, body)
-  checkPrice(fields, bytes.length, options.asks)
-  if (!verify({ signature: sig, message: signedBytes(body), publicKey: fields.author })) {
-    throw new RecordError('bad-signature', 'the signature does not hold for this author and body')
+  if (!isWorthItsPrice(fields, bytes.length, options.asks)) {
+    throw new TooLittleWorkError(toRecord(fields, body, new Uint8Array(bytes)))
   }
+  if (!verify({ signature: sig, message: signedBytes(body), publicKey: fields.author })) throw badSignature()
   checkContent(fields, { verify })
   return toRecord(fields, body, new Uint8Array(bytes))
 }
 
 /**
  * {@link openRecord} with the signatures verified beside the main thread: a third of the work is left on it, and a
- * second core takes the rest. Everything else is checked first, so a forged record costs its decoding twice.
+ * second core takes the rest. Everything else is checked first.
  *
  * @param options.verifier - From {@link createVerifier}.
  * @throws {@link RecordError} as {@link openRecord} would; never anything else.
@@ -185,32 +185,41 @@ export async function openRecordAside(
   options: OpenRules & { readonly verifier: Verifier }
 ): Promise<AnyRecord> {
   const { verifier, ...rules } = options
-  const opened = openUnverified(bytes, rules)
-  if (opened !== undefined && (await allHold(opened.claims, verifier))) return opened.record
-  // Something is wrong: in the order of the checks, this names what.
-  return openRecord(bytes, { ...rules, verify: verifier })
+  const { outcome, claims } = openUnverified(bytes, rules)
+  const [isAuthors, ...others] = await Promise.all(claims.map(verifier.aside))
+  if (isAuthors === false) throw badSignature()
+  // One that it refers to is wrong: in the order of the checks, this says how.
+  if (others.includes(false)) return openRecord(bytes, { ...rules, verify: verifier })
+  if (outcome instanceof RecordError) throw outcome
+  return outcome
 }
 
-/**
- * The record and the signatures that it stands on; undefined when a check fails that comes after the first of them.
- *
- * @throws {@link RecordError} of a check that comes before: no signature can change it.
- */
+/** What comes of bytes if the signatures hold, and these: as many as come before the first check that fails. */
 function openUnverified(
   bytes: Uint8Array,
   rules: OpenRules
-): { record: AnyRecord; claims: readonly SignatureInput[] } | undefined {
+): { outcome: AnyRecord | RecordError; claims: readonly SignatureInput[] } {
   const claims: SignatureInput[] = []
   try {
-    return { record: openRecord(bytes, { ...rules, verify: (claim) => claims.push(claim) > 0 }), claims }
+    return { outcome: openRecord(bytes, { ...rules, verify: (claim) => claims.push(claim) > 0 }), claims }
   } catch (error) {
-    if (claims.length === 0) throw error
-    return undefined
+    if (!(error instanceof RecordError)) throw error
+    return { outcome: error, claims }
   }
 }
 
-async function allHold(claims: readonly SignatureInput[], verifier: Verifier): Promise<boolean> {
-  return (await Promise.all(claims.map(verifier.aside))).every(Boolean)
+function badSignature(): RecordError {
+  return new RecordError('bad-signature', 'the signature does not hold for this author and body')
+}
+
+/** The one refusal that is nobody's fault: what the record claims, nothing of it proven, for whoever makes an exception. */
+export class TooLittleWorkError extends RecordError {
+  readonly claimed: AnyRecord
+
+  constructor(claimed: AnyRecord) {
+    super('too-little-work', `${claimed.work?.bits ?? 0} bits of work are less than is asked for now; come back later`)
+    this.claimed = claimed
+  }
 }
 
 /**
@@ -420,13 +429,10 @@ function checkFieldsWork({ key, pow }: BodyFields, body: Uint8Array): void {
   }
 }
 
-function checkPrice(fields: BodyFields, bytes: number, asks: OpenRules['asks']): void {
+function isWorthItsPrice(fields: BodyFields, bytes: number, asks: OpenRules['asks']): boolean {
   const { kind, author, createdAt, expiresAt, pow } = fields
   const asked = asks?.({ kind, author, bytes, lifeMs: expiresAt - createdAt }) ?? 0
-  const bits = pow?.bits ?? 0
-  if (bits < asked) {
-    throw new RecordError('too-little-work', `${bits} bits of work where ${asked} are asked for now; come back later`)
-  }
+  return (pow?.bits ?? 0) >= asked
 }
 
 /**
