@@ -32,6 +32,23 @@ describe('a doorway', () => {
     expect(comes('192.0.2.200').denied).toBe(true)
   })
 
+  it('turns a socket away where a connection would be denied, which takes no place but counts as an attempt', () => {
+    const { doorway, comes } = setUp({ denyHost: (host) => host === '198.51.100.7' })
+    const knocks = (host: string): boolean => doorway.turnsAway(multiaddr(`/ip4/${host}/tcp/1`))
+    expect([knocks('192.0.2.7'), knocks('192.0.2.7'), knocks('198.51.100.7')]).toEqual([false, false, true])
+    const held = Array.from({ length: 8 }, () => comes('192.0.2.7'))
+    expect(held.every(({ denied }) => !denied)).toBe(true)
+    expect([knocks('192.0.2.7'), knocks('192.0.2.8')]).toEqual([true, false])
+    held[0]?.close()
+    expect(knocks('192.0.2.7')).toBe(false)
+    expect(comes('192.0.2.7').denied).toBe(false)
+    for (let attempt = 0; attempt < 300; attempt++) knocks('192.0.2.7')
+    // The block has made all the attempts that it may.
+    expect(comes('192.0.2.8').denied).toBe(true)
+    for (let cut = 0; cut < 3; cut++) doorway.blame(multiaddr('/ip4/203.0.113.7/tcp/1'))
+    expect(knocks('203.0.113.7')).toBe(true)
+  })
+
   it('gives places back once, however a connection ends', () => {
     const { doorway, comes } = setUp({ connectionsPerHostMax: 2 })
     const [first, second] = [comes('192.0.2.7'), comes('192.0.2.7')]

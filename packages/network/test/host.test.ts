@@ -1,8 +1,10 @@
 import net from 'node:net'
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { Doorway } from '../src/guard/doorway.ts'
 import { createGuard } from '../src/guard/guard.ts'
+import { pendingPerHostMax } from '../src/guard/limits.ts'
 import { addressOf, join, nextEvent, startNode, type TestNode } from './support/net.ts'
 import { newSigner, sealListing } from './support/records.ts'
 
@@ -47,6 +49,18 @@ describe('a host', () => {
     expect((await came).peer.equals(honest.network.peerId)).toBe(true)
     await Promise.all(idle.map(closed))
     expect(victim.network.peers()).toEqual([honest.network.peerId])
+  })
+
+  it('makes no connection of a socket whose address has no room for it', async () => {
+    await using victim = await startNode({ guard: { limitLoopback: true } })
+    const port = Number(/\/tcp\/(\d+)/.exec(addressOf(victim))?.[1])
+    const deny = vi.spyOn(Doorway.prototype, 'denies')
+    onTestFinished(() => deny.mockRestore())
+    const idle = await Promise.all(Array.from({ length: pendingPerHostMax }, () => openSocket(port)))
+    await vi.waitFor(() => expect(deny).toHaveBeenCalledTimes(pendingPerHostMax))
+    await Promise.all(Array.from({ length: 20 }, () => turnedAway(port)))
+    expect(deny).toHaveBeenCalledTimes(pendingPerHostMax)
+    await Promise.all(idle.map(closed))
   })
 
   it('says what is wrong with an address, and who does not answer', async () => {
@@ -116,6 +130,14 @@ function openSocket(port: number): Promise<net.Socket> {
     socket.on('error', reject)
     socket.resume()
   })
+}
+
+/** Resolves when a socket has been closed by the other side, which may be before it knows that it was open. */
+function turnedAway(port: number): Promise<void> {
+  const socket = net.connect(port, '127.0.0.1')
+  socket.on('error', () => undefined)
+  socket.resume()
+  return closed(socket)
 }
 
 /** Resolves when the other side has hung up. */

@@ -41,6 +41,18 @@ export class Doorway {
     this.#standings = new Standings(init.now)
   }
 
+  /** Judges a socket before a connection is made of it: true for one that {@link denies} would have no room for now. */
+  turnsAway(address: Multiaddr): boolean {
+    if (this.isDeniedHost(address)) return true
+    const groups = this.groupsOf(address)
+    if (groups === undefined) return false
+    if (this.#refuses(groups)) return true
+    if (this.#hasRoom([...this.#placesOf(groups, 'connection'), ...pendingOf(groups)])) return false
+    // It counts as an attempt all the same.
+    this.#allowAttempt(groups)
+    return true
+  }
+
   /** Judges an inbound connection before its handshake, and counts it when it may go on. */
   denies(connection: MultiaddrConnection): boolean {
     if (this.isDeniedHost(connection.remoteAddr)) return true
@@ -48,7 +60,7 @@ export class Doorway {
     if (groups === undefined) return false
     if (this.#refuses(groups) || !this.#allowAttempt(groups)) return true
     const places = this.#placesOf(groups, 'connection')
-    const pending = placesFor(groups, 'pending', { host: pendingPerHostMax, block: pendingPerBlockMax })
+    const pending = pendingOf(groups)
     if (!this.#hasRoom([...places, ...pending])) return true
     const end = this.#occupy(pending)
     this.#pending.set(connection, end)
@@ -163,6 +175,10 @@ interface Place {
 
 function placesFor(groups: AddressGroups, what: string, max: { host: number; block: number }): Place[] {
   return (['host', 'block'] as const).map((kind) => ({ name: `${what} ${nameOf(groups, kind)}`, max: max[kind] }))
+}
+
+function pendingOf(groups: AddressGroups): Place[] {
+  return placesFor(groups, 'pending', { host: pendingPerHostMax, block: pendingPerBlockMax })
 }
 
 function nameOf(groups: AddressGroups, kind: Full): string {
