@@ -1,11 +1,16 @@
 import { readFile } from 'node:fs/promises'
 import type { RecordErrorCode } from '@souk/records'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { addressOf, join, nextEvent, startNode, type TestNode } from './support/net.ts'
 import { newSigner, sealListing } from './support/records.ts'
 import { TestStore } from './support/store.ts'
 
 const topic = '/souk/1/main/listings/el'
+
+/** Through which gossipsub says IDONTWANT, and what it publishes itself. */
+interface Batches {
+  sendRpcInBatch(to: Set<string>, rpc: unknown): void
+}
 
 describe('gossip', () => {
   it('brings a record from one node to another', async () => {
@@ -48,6 +53,33 @@ describe('gossip', () => {
     await b.store.until(() => b.store.has(record))
     const codes = b.network.guard.report()[0]?.reasons.map(({ code }) => code)
     expect(codes?.toSorted()).toEqual(['bad-signature', 'wrong-topic'])
+  })
+
+  it('tells neighbours that a message need not be sent again, but not of a flood that is worth nothing', async () => {
+    await using hub = await startNode()
+    await using neighbour = await startNode()
+    await using spammer = await startNode()
+    await join(neighbour, hub)
+    await join(spammer, hub)
+    const told = vi.spyOn(hub.network.libp2p.services.pubsub as unknown as Batches, 'sendRpcInBatch')
+    const author = newSigner()
+    const forged = Array.from({ length: 2 }, (_, number) => {
+      const bytes = sealListing(author, { number }).bytes.slice()
+      bytes.set([bytes[20]! ^ 1], 20)
+      return bytes
+    })
+    const judged = async (bytes: Uint8Array): Promise<void> => {
+      const checked = nextEvent(hub.network, 'record-checked')
+      await spammer.network.libp2p.services.pubsub.publish(topic, bytes)
+      await checked
+    }
+    await judged(forged[0]!)
+    expect(told).toHaveBeenCalledTimes(1)
+    await judged(forged[1]!)
+    expect(told).toHaveBeenCalledTimes(1)
+    await judged(sealListing(author, { number: 7 }).bytes)
+    await judged(sealListing(author, { number: 8 }).bytes)
+    expect(told).toHaveBeenCalledTimes(2)
   })
 
   it('carries a channel that is subscribed to while the node runs, with the same checks', async () => {

@@ -29,6 +29,7 @@ import {
 import { guardIntake } from './intake.ts'
 import { createMessageId, messageIdKey } from './message-id.ts'
 import { tellNewcomers } from './newcomers.ts'
+import { holdBackTelling } from './reticence.ts'
 
 /** Signed records over gossipsub topics: a node hears of what is published while it is connected. */
 export interface Gossip {
@@ -113,6 +114,7 @@ export function createGossip(
   const sending = new TokenBucket(sendBudget, init.now())
   guardIntake(pubsub, guard)
   tellNewcomers(pubsub)
+  const reticence = holdBackTelling(pubsub)
   let hasStarted = false
 
   /** True when our neighbours will not hold one more against us. */
@@ -121,7 +123,7 @@ export function createGossip(
     return sending.waitMs(1 + reserve, nowMs) === 0 && sending.take(1, nowMs)
   }
 
-  const validate = async (from: PeerId, { topic, data }: Message): Promise<TopicValidatorResult> => {
+  const judge = async (from: PeerId, { topic, data }: Message): Promise<TopicValidatorResult> => {
     if (!guard.allow(from, 'gossip')) {
       guard.punish(from, 'too-many-messages')
       return TopicValidatorResult.Ignore
@@ -132,6 +134,11 @@ export function createGossip(
     if (verdict !== 'accept' || maySend(sendReserve)) return results[verdict]
     init.onKeptBack()
     return TopicValidatorResult.Ignore
+  }
+  const validate = async (from: PeerId, message: Message): Promise<TopicValidatorResult> => {
+    const result = await judge(from, message)
+    reticence.judged(from, result === TopicValidatorResult.Accept)
+    return result
   }
   pubsub.topicValidators = new ValidatorMap(validate)
 

@@ -16,6 +16,9 @@ export const heartbeatMs = 1000
 /** How long a message is remembered as seen. A later repetition is known to the store. */
 export const seenMs = 120_000
 
+/** Peers remembered whose last message was not passed on: as many as a relay has connections. */
+export const doubtsMax = 2048
+
 /**
  * What we gossip, our own and what we pass on, under what others take from one peer (50/s, burst 500): else whoever
  * floods us has our neighbours cut us off. What is beyond goes out by catch-up, which is cheaper for bulk anyway.
