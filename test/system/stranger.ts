@@ -93,7 +93,7 @@ export async function identityOf({ home }: Person): Promise<Identity> {
 /** Reads the store of a node that is not running. */
 export async function withStoreOf<T>({ home }: Person, read: (storage: Storage) => Promise<T>): Promise<T> {
   await using storage = await createStorage({ directory: join(home, 'node', 'store'), now: Date.now })
-  return read(storage)
+  return await read(storage)
 }
 
 /** The signed events of an order that its party holds, as they travel. */
