@@ -5,7 +5,8 @@ import type { RPC } from '@libp2p/gossipsub/message'
 import { recordBytesMax } from '@souk/records'
 import type { Guard } from '../guard/guard.ts'
 import { createFrameReader } from './frames.ts'
-import { idsPerUnit, meshChangeUnits } from './limits.ts'
+import { idsPerUnit, intakeTurnMs, meshChangeUnits } from './limits.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 /**
  * Reads what peers send by gossip in gossipsub's place, which takes any number of control messages of whatever they
@@ -15,6 +16,7 @@ import { idsPerUnit, meshChangeUnits } from './limits.ts'
  */
 export function guardIntake(pubsub: GossipSub, guard: Pick<Guard, 'allow' | 'punish' | 'refuses'>): void {
   const router = openRouter(pubsub)
+  const turns = createTurns(intakeTurnMs)
 
   const take = async (peer: PeerId, frame: Uint8Array): Promise<void> => {
     const rpc = readRpc(router, frame)
@@ -30,7 +32,7 @@ export function guardIntake(pubsub: GossipSub, guard: Pick<Guard, 'allow' | 'pun
     // The newest is the one that counts, and what has come on the one before is still read.
     void router.streamsInbound.get(name)?.close()
     router.streamsInbound.set(name, { close: () => stream.close().catch((error: Error) => stream.abort(error)) })
-    readInTurn(stream, {
+    readInTurn(stream, turns, {
       // What a peer sent before it was cut off may still lie here.
       isOver: () => guard.refuses(peer),
       onFrame: (frame) => take(peer, frame),
@@ -49,7 +51,7 @@ interface FrameSink {
 }
 
 /** Gives away the frames of a stream one after the other, for as long as it is sound. */
-function readInTurn(stream: Stream, sink: FrameSink): void {
+function readInTurn(stream: Stream, turns: Turns, sink: FrameSink): void {
   const reader = createFrameReader()
   const waiting: Uint8Array[] = []
   let [isBusy, hasEnded] = [false, false]
@@ -61,6 +63,7 @@ function readInTurn(stream: Stream, sink: FrameSink): void {
   const drain = async (): Promise<void> => {
     isBusy = true
     for (let frame = waiting.shift(); frame !== undefined; frame = waiting.shift()) {
+      for (let turn = turns.wait(); turn !== undefined; turn = turns.wait()) await turn
       if (sink.isOver()) end()
       else await sink.onFrame(frame)
     }

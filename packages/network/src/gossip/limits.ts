@@ -44,6 +44,9 @@ export const relinkMaxMs = 60_000
 /** A stream that lasts so long has made good: the next one is opened soon again. */
 export const relinkSettledMs = 30_000
 
+/** How long what came by gossip is worked on, from whomever, before everything else gets on: about ten messages. */
+export const intakeTurnMs = 4
+
 /** Ids of messages in control messages that count as one unit: each is a look-up or two, about 1 µs with its decoding. */
 export const idsPerUnit = 8
 
