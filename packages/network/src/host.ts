@@ -22,7 +22,7 @@ import {
   inboundUpgradeTimeoutMs,
   pendingConnectionsMax
 } from './guard/limits.ts'
-import { briskTcp } from './guard/tcp.ts'
+import { watchedTcp } from './guard/tcp.ts'
 import { patientWebSockets } from './guard/web-socket.ts'
 import {
   connectionsMax,
@@ -147,7 +147,7 @@ interface Parts {
 function transportsOf({ transports }: HostInit, { guard, puncher }: Parts): NonNullable<Libp2pInit['transports']> {
   if (transports === 'memory') return [memory()]
   if (transports !== undefined && transports !== 'real') return transports
-  return [briskTcp(puncher.tcp, guard.doorway), patientWebSockets(guard.doorway), patientRelaying()]
+  return [watchedTcp(puncher.tcp, guard), patientWebSockets(guard), patientRelaying()]
 }
 
 /** Quiet where there is no network: multicast errors go to the log, and the next query tries again. */

@@ -3,7 +3,7 @@ import type { RPC } from '@libp2p/gossipsub/message'
 import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it } from 'vitest'
 import { leastMissed } from '../src/guard/crowd.ts'
-import { Doorway, type DoorwayInit } from '../src/guard/doorway.ts'
+import { Doorway, type DoorwayInit, type Waiting } from '../src/guard/doorway.ts'
 import { unitsOf } from '../src/gossip/intake.ts'
 
 describe('a doorway', () => {
@@ -32,21 +32,26 @@ describe('a doorway', () => {
     expect(comes('192.0.2.200').denied).toBe(true)
   })
 
-  it('turns a socket away where a connection would be denied, which takes no place but counts as an attempt', () => {
+  it('turns a socket away where a connection would be denied, and counts one that waits like a handshake', () => {
     const { doorway, comes } = setUp({ denyHost: (host) => host === '198.51.100.7' })
-    const knocks = (host: string): boolean => doorway.turnsAway(multiaddr(`/ip4/${host}/tcp/1`))
-    expect([knocks('192.0.2.7'), knocks('192.0.2.7'), knocks('198.51.100.7')]).toEqual([false, false, true])
-    const held = Array.from({ length: 8 }, () => comes('192.0.2.7'))
-    expect(held.every(({ denied }) => !denied)).toBe(true)
-    expect([knocks('192.0.2.7'), knocks('192.0.2.8')]).toEqual([true, false])
-    held[0]?.close()
-    expect(knocks('192.0.2.7')).toBe(false)
+    const knock = (host: string): Waiting | undefined => doorway.knock(multiaddr(`/ip4/${host}/tcp/1`))
+    expect(knock('198.51.100.7')).toBeUndefined()
+    const waiting = Array.from({ length: 8 }, () => knock('192.0.2.7'))
+    expect(waiting.every((one) => one?.block !== undefined)).toBe(true)
+    expect([knock('192.0.2.7'), comes('192.0.2.7').denied]).toEqual([undefined, true])
+    waiting[0]?.leave()
+    waiting[0]?.leave()
     expect(comes('192.0.2.7').denied).toBe(false)
-    for (let attempt = 0; attempt < 300; attempt++) knocks('192.0.2.7')
+    expect(knock('192.0.2.7')).toBeUndefined()
+    for (let attempt = 0; attempt < 300; attempt++) knock('192.0.2.7')
     // The block has made all the attempts that it may.
     expect(comes('192.0.2.8').denied).toBe(true)
     for (let cut = 0; cut < 3; cut++) doorway.blame(multiaddr('/ip4/203.0.113.7/tcp/1'))
-    expect(knocks('203.0.113.7')).toBe(true)
+    expect(knock('203.0.113.7')).toBeUndefined()
+  })
+
+  it('has who is not counted wait for nothing', () => {
+    expect(setUp().doorway.knock(multiaddr('/ip4/127.0.0.1/tcp/1'))).toMatchObject({ block: undefined })
   })
 
   it('gives places back once, however a connection ends', () => {

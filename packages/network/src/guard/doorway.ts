@@ -41,16 +41,24 @@ export class Doorway {
     this.#standings = new Standings(init.now)
   }
 
-  /** Judges a socket before a connection is made of it: true for one that {@link denies} would have no room for now. */
-  turnsAway(address: Multiaddr): boolean {
-    if (this.isDeniedHost(address)) return true
+  /**
+   * Judges a socket before anything is made of it, as {@link denies} will judge the connection. While it waits for its
+   * turn it counts like a handshake.
+   *
+   * @returns Undefined for one that is to be closed at once.
+   */
+  knock(address: Multiaddr): Waiting | undefined {
+    if (this.isDeniedHost(address)) return undefined
     const groups = this.groupsOf(address)
-    if (groups === undefined) return false
-    if (this.#refuses(groups)) return true
-    if (this.#hasRoom([...this.#placesOf(groups, 'connection'), ...pendingOf(groups)])) return false
+    if (groups === undefined) return { block: undefined, leave: () => undefined }
+    if (this.#refuses(groups)) return undefined
+    const pending = pendingOf(groups)
+    if (this.#hasRoom([...this.#placesOf(groups, 'connection'), ...pending])) {
+      return { block: groups.block, leave: this.#occupy(pending) }
+    }
     // It counts as an attempt all the same.
     this.#allowAttempt(groups)
-    return true
+    return undefined
   }
 
   /** Judges an inbound connection before its handshake, and counts it when it may go on. */
@@ -163,6 +171,14 @@ export class Doorway {
     if (left > 0) this.#counts.set(name, left)
     else this.#counts.delete(name)
   }
+}
+
+/** A socket that waits for its turn. */
+export interface Waiting {
+  /** With whose sockets it takes turns; undefined for one that need not wait. */
+  readonly block: string | undefined
+  /** Gives its place back; a second call does nothing. */
+  leave(): void
 }
 
 /** Which of the two had none left. */

@@ -15,6 +15,7 @@ import { addressGroups } from './address.ts'
 import type { Budget } from './bucket.ts'
 import { leastMissed } from './crowd.ts'
 import { Doorway } from './doorway.ts'
+import { Entrance } from './entrance.ts'
 import {
   connectionBytes,
   muxerPings,
@@ -104,6 +105,7 @@ export interface HostGuard extends Guard {
   readonly gater: ConnectionGater
   readonly metrics: () => Metrics
   readonly doorway: Doorway
+  readonly entrance: Entrance
   /** The multiplexer, with a meter on its frames. */
   muxer<Components>(
     create: (components: Components) => StreamMuxerFactory
@@ -129,6 +131,7 @@ class DefaultGuard implements HostGuard {
   readonly gater: ConnectionGater
   readonly metrics: () => Metrics
   readonly doorway: Doorway
+  readonly entrance: Entrance
   readonly #init: GuardInit
   readonly #allowed: ReadonlySet<string>
   readonly #denied: ReadonlySet<string>
@@ -152,6 +155,7 @@ class DefaultGuard implements HostGuard {
     this.#denied = init.deny instanceof Set ? init.deny : new Set(init.deny)
     this.#peers = new Standings(init.now)
     this.doorway = new Doorway(init)
+    this.entrance = new Entrance(init.now)
     this.gater = this.#createGater()
     const meter = createMeter({
       onConnectionBytes: (connection, bytes) => this.#meterConnection(connection, bytes),

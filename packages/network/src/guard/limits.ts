@@ -204,6 +204,15 @@ export const reservationsPerBlockMax = 4
 /** Handshakes in progress: forty addresses with idle sockets do not shut others out (measured: 10 of 10 dials succeed). */
 export const pendingConnectionsMax = 500
 
+/**
+ * Newcomers let in to shake hands. Each is about 10 ms of work with all that follows: more a second than this cannot be
+ * served beside those who are in, and a relay that has restarted has its five hundred back within ten seconds.
+ */
+export const entranceBudget: Budget = { perSecond: 50, burst: 8 }
+
+/** Sockets that wait for that. */
+export const entranceWaitingMax = 500
+
 /** A handshake takes three round trips. */
 export const inboundUpgradeTimeoutMs = 3000
 

@@ -1,19 +1,19 @@
-import assert from 'node:assert'
-import type { Server, Socket } from 'node:net'
-import type { Listener, Transport } from '@libp2p/interface'
-import { ipPortToMultiaddr } from '@libp2p/utils'
+import type { Socket } from 'node:net'
+import type { Transport } from '@libp2p/interface'
 import { webSockets } from '@libp2p/websockets'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Doorway } from './doorway.ts'
 import { inboundUpgradeTimeoutMs } from './limits.ts'
+import { type Threshold, watchSockets } from './sockets.ts'
 
 /** A transport as libp2p makes it. */
 type WebSockets = ReturnType<typeof webSockets>
 
 /**
- * WebSockets that do not wait for ever: libp2p's own hold a socket that says nothing until the process has no more of
- * them, since nobody sees it before it has asked for the upgrade.
+ * WebSockets whose sockets come over a threshold, and that do not wait for ever: libp2p's own hold a socket that says
+ * nothing until the process has no more of them, since nobody sees it before it has asked for the upgrade.
  */
-export function patientWebSockets(doorway: Pick<Doorway, 'admitSocket'>): WebSockets {
+export function patientWebSockets(threshold: Threshold): WebSockets {
   const create = webSockets({
     http: {
       headersTimeout: inboundUpgradeTimeoutMs,
@@ -26,28 +26,19 @@ export function patientWebSockets(doorway: Pick<Doorway, 'admitSocket'>): WebSoc
     const createListener = transport.createListener.bind(transport)
     transport.createListener = (options) => {
       const listener = createListener(options)
-      serverOf(listener).prependListener('connection', (socket) => limitSocket(socket, doorway))
+      watchSockets(listener, threshold, (socket, address) => limitSocket(socket, address, threshold.doorway))
       return listener
     }
     return transport
   }
 }
 
-function limitSocket(socket: Socket, doorway: Pick<Doorway, 'admitSocket'>): void {
-  const { remoteAddress, remotePort } = socket
-  const leave =
-    remoteAddress && remotePort ? doorway.admitSocket(ipPortToMultiaddr(remoteAddress, remotePort)) : undefined
-  if (leave === undefined) {
-    socket.destroy()
-    return
-  }
+/** False where its address has sockets enough. */
+function limitSocket(socket: Socket, address: Multiaddr, doorway: Pick<Doorway, 'admitSocket'>): boolean {
+  const leave = doorway.admitSocket(address)
+  if (leave === undefined) return false
   socket.once('close', leave)
   // Until it has been upgraded, which sets this back.
   socket.setTimeout(inboundUpgradeTimeoutMs, () => socket.destroy())
-}
-
-function serverOf(listener: Listener): Server {
-  const { server } = listener as Listener & { server?: Server }
-  assert(server !== undefined, 'the WebSocket listener has its server elsewhere')
-  return server
+  return true
 }
