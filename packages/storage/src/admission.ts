@@ -1,6 +1,7 @@
 import { compareBytes, compareEvidence, conflictsPerSlotMax, kindLimits, type SoukRecord } from '@souk/records'
 import type { Draft, Totals } from './draft.ts'
 import { rankKey, type StoredRecord } from './entry.ts'
+import { keyOf } from './keys.ts'
 import { receiptsShare } from './limits.ts'
 import { compareEntries, type SlotEntry } from './slot.ts'
 
@@ -123,7 +124,7 @@ function going(
   candidate: Candidate,
   { from, excess: { count, bytes } }: { from: readonly StoredRecord[]; excess: Totals }
 ): StoredRecord[] | undefined {
-  const rank = rankKey(candidate)
+  const rank = keyOf(...rankKey(candidate))
   const slot = draft.slot(candidate.record)
   const chosen: StoredRecord[] = []
   let left = { count, bytes }
@@ -131,7 +132,7 @@ function going(
     if (left.count <= 0 && left.bytes <= 0) break
     if (draft.held(least.digest) === undefined) continue
     if (slot.some(({ digest }) => compareBytes(digest, least.digest) === 0)) continue
-    if (compareBytes(rankKey(least), rank) >= 0) return undefined
+    if (compareBytes(keyOf(...rankKey(least)), rank) >= 0) return undefined
     chosen.push(least)
     left = less(left, least.record.bytes.length)
   }

@@ -3,7 +3,7 @@ import { open, rm, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { StorageError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
-import type { LevelDatabase, StorageOp } from './tables.ts'
+import type { LevelDatabase, RowOp, StorageOp } from './tables.ts'
 
 /** Whether the store takes what peers send. */
 export type DiskState = 'ok' | 'read-only'
@@ -22,7 +22,7 @@ export interface Disk {
    * writes are tried even on a full disk, in the space that the reserve gave back.
    * @throws {@link StorageError} `read-only`
    */
-  commit(ops: readonly StorageOp[], options?: { sync?: boolean }): Promise<void>
+  commit(ops: readonly (StorageOp | RowOp)[], options?: { sync?: boolean }): Promise<void>
   /** Tries to leave `read-only`; true when there is space again. */
   recover(): Promise<boolean>
   onState(listener: (state: DiskState) => void): Unsubscribe
@@ -76,7 +76,7 @@ class GuardedDisk implements Disk {
     return this.#events.on('state', listener)
   }
 
-  async commit(ops: readonly StorageOp[], { sync = false }: { sync?: boolean } = {}): Promise<void> {
+  async commit(ops: readonly (StorageOp | RowOp)[], { sync = false }: { sync?: boolean } = {}): Promise<void> {
     if (this.#isClosed) throw new StorageError('closed', 'the store was closed; nothing more is written')
     if (this.#state === 'read-only' && !sync) throw readOnly()
     await this.#reopening
@@ -124,7 +124,7 @@ class GuardedDisk implements Disk {
     await take({ ...lastReserve, bytes }).catch(() => undefined)
   }
 
-  #write(ops: readonly StorageOp[], sync: boolean): Promise<void> {
+  #write(ops: readonly (StorageOp | RowOp)[], sync: boolean): Promise<void> {
     // `sync` belongs to the database on disk; others ignore it.
     return this.#init.level.batch(ops as never, { sync } as object)
   }

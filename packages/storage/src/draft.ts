@@ -1,10 +1,11 @@
 import { type AnyRecord, compareBytes, kindLimits } from '@souk/records'
-import { deletesOf, encodeStored, expiryKey, putsOf, rankKey, type StoredRecord, type Trust } from './entry.ts'
-import { ended, keyOf, mapKey, mapKeyBytes, numberAt, numberBytes } from './keys.ts'
+import { encodeStored, type Entry, entriesOf, expiryKey, rankKey, type StoredRecord, type Trust } from './entry.ts'
+import { end, keyOf, mapKey, mapKeyBytes, numberAt, numberBytes, type Part } from './keys.ts'
 import { slotsPerLive, type StorageLimits } from './limits.ts'
-import { changed, emptyPartition, encodePartition, partitionKey, partitionOf, type PartitionSum } from './partition.ts'
-import { decodeSlot, encodeSlot, type SlotEntry, slotKey } from './slot.ts'
-import type { StorageOp, Tables } from './tables.ts'
+import { changed, emptyPartition, encodePartition, PartitionNames, type PartitionSum } from './partition.ts'
+import { Rows } from './rows.ts'
+import { decodeSlot, encodeSlot, type SlotEntry, slotParts } from './slot.ts'
+import type { RowOp, StorageOp, Tables } from './tables.ts'
 
 /** Why a record is no longer in the store. */
 export type RemovalReason = 'superseded' | 'expired' | 'evicted' | 'dropped' | 'damaged'
@@ -39,6 +40,8 @@ export interface DraftBase {
   readonly staleCount: number
   /** Hands out the next number of the change log. */
   readonly nextSequence: () => number
+  /** Of the records that are to be put, about. */
+  readonly bytesExpected: number
 }
 
 interface Counts {
@@ -46,7 +49,7 @@ interface Counts {
   readonly slots: number
 }
 
-const nothing = new Uint8Array(0)
+const nothing: readonly Part[] = []
 
 /**
  * The changes of one batch before it is written: what it read, as it will be afterwards. Nothing outside changes until
@@ -59,7 +62,8 @@ export class Draft {
   readonly partitions = new Map<string, PartitionSum>()
   totals: StoreTotals
   staleCount: number
-  readonly #ops: StorageOp[] = []
+  readonly #rows: Rows
+  readonly #others: StorageOp[] = []
   readonly #slots = new Map<string, SlotEntry[]>()
   readonly #counts = new Map<string, Counts>()
   readonly #held = new Map<string, StoredRecord>()
@@ -67,44 +71,52 @@ export class Draft {
   /** A record's slot is looked at about ten times on its way, and its name costs as much as all of those. */
   readonly #slotNames = new Map<AnyRecord, string>()
   readonly #countNames = new Map<AnyRecord, string>()
+  readonly #partitionNames = new PartitionNames()
 
   constructor(base: DraftBase) {
     this.base = base
+    this.#rows = new Rows(base.bytesExpected)
     this.totals = base.totals
     this.staleCount = base.staleCount
   }
 
   get isEmpty(): boolean {
-    return this.#ops.length === 0
+    return this.#rows.isEmpty && this.#others.length === 0
   }
 
-  /** Everything to write, in order; a later change of a key wins. */
-  ops(): StorageOp[] {
+  /** Everything to write, in order; a later change of a key wins. To be asked for once. */
+  ops(): (StorageOp | RowOp)[] {
     const { tables } = this.base
-    const sums = [...this.partitions].map(([key, sum]): StorageOp =>
-      sum.count === 0
-        ? { type: 'del', sublevel: tables.partitions, key: mapKeyBytes(key) }
-        : { type: 'put', sublevel: tables.partitions, key: mapKeyBytes(key), value: encodePartition(sum) }
-    )
-    const counts = [...this.#counts].map(([key, { live, slots }]): StorageOp =>
-      slots === 0
-        ? { type: 'del', sublevel: tables.counts, key: mapKeyBytes(key) }
-        : { type: 'put', sublevel: tables.counts, key: mapKeyBytes(key), value: keyOf(live, slots) }
-    )
-    return [...this.#ops, ...sums, ...counts]
+    for (const [name, sum] of this.partitions) {
+      const key = [mapKeyBytes(name)]
+      if (sum.count === 0) this.#rows.del(tables.partitions, key)
+      else this.#rows.put(tables.partitions, key, [encodePartition(sum)])
+    }
+    for (const [name, { live, slots }] of this.#counts) {
+      const key = [mapKeyBytes(name)]
+      if (slots === 0) this.#rows.del(tables.counts, key)
+      else this.#rows.put(tables.counts, key, [live, slots])
+    }
+    return [...this.#rows.ops(), ...this.#others]
   }
 
   /** Reads the slots and counts that these records touch. */
   async loadSlots(records: readonly AnyRecord[]): Promise<void> {
     const { tables } = this.base
-    const slots = missing(records.map(slotKey), this.#slots)
-    const counts = missing(records.map(countKey), this.#counts)
+    const slots = missing(
+      records.map((record) => this.#slotName(record)),
+      this.#slots
+    )
+    const counts = missing(
+      records.map((record) => this.#countName(record)),
+      this.#counts
+    )
     const [slotValues, countValues] = await Promise.all([
-      tables.slots.getMany([...slots.values()]),
-      tables.counts.getMany([...counts.values()])
+      tables.slots.getMany(slots.map(mapKeyBytes)),
+      tables.counts.getMany(counts.map(mapKeyBytes))
     ])
-    ;[...slots.keys()].forEach((key, index) => this.#slots.set(key, decodeSlot(slotValues[index])))
-    ;[...counts.keys()].forEach((key, index) => this.#counts.set(key, decodeCounts(countValues[index])))
+    slots.forEach((name, index) => this.#slots.set(name, decodeSlot(slotValues[index])))
+    counts.forEach((name, index) => this.#counts.set(name, decodeCounts(countValues[index])))
   }
 
   /** Reads which of these digests are remembered as stale. */
@@ -147,10 +159,10 @@ export class Draft {
   /** Adds a record to its slot, at the place that `compare` gives it. */
   add(stored: Omit<StoredRecord, 'sequence'>, compare: (a: SlotEntry, b: SlotEntry) => number): void {
     const complete = { ...stored, sequence: this.base.nextSequence() }
-    this.#ops.push(...putsOf(this.base.tables, complete))
+    for (const [table, key, value] of this.#entriesOf(complete)) this.#rows.put(table, key, value)
     this.#setSlot(stored.record, [...this.slot(stored.record), entryOf(stored)].toSorted(compare))
     this.#changePartition(stored, 1)
-    this.hold([complete])
+    this.#held.set(mapKey(complete.digest), complete)
     this.stored.push(complete)
   }
 
@@ -158,7 +170,8 @@ export class Draft {
   remove(stored: StoredRecord, reason: RemovalReason): void {
     const { record, digest } = stored
     const sequence = this.base.nextSequence()
-    this.#ops.push(...deletesOf(this.base.tables, stored), logRemoval(this.base.tables, stored, sequence))
+    for (const [table, key] of this.#entriesOf(stored)) this.#rows.del(table, key)
+    this.#rows.put(this.base.tables.log, [sequence], ['-', digest, record.market, end, record.channel])
     this.vacate(record, digest)
     this.#changePartition(stored, -1)
     this.#held.delete(mapKey(digest))
@@ -180,41 +193,35 @@ export class Draft {
     if (record.expiresAtMs <= nowMs || this.staleCount >= limits.staleMax || this.isStale(digest)) return
     this.#stale.add(mapKey(digest))
     this.staleCount++
-    this.#ops.push(
-      { type: 'put', sublevel: tables.stale, key: digest, value: keyOf(record.expiresAtMs) },
-      { type: 'put', sublevel: tables.expiry, key: expiryKey(record.expiresAtMs, 'stale', digest), value: nothing }
-    )
+    this.#rows.put(tables.stale, [digest], [record.expiresAtMs])
+    this.#rows.put(tables.expiry, expiryKey(record.expiresAtMs, 'stale', digest), nothing)
   }
 
   /** Enters changes that are not about records, to be written with the rest. */
   accompany(ops: readonly StorageOp[]): void {
-    this.#ops.push(...ops)
+    this.#others.push(...ops)
   }
 
   /** Takes an expiry row out whose record is gone. */
   dropExpiry(key: Uint8Array): void {
-    this.#ops.push({ type: 'del', sublevel: this.base.tables.expiry, key })
+    this.#rows.del(this.base.tables.expiry, [key])
   }
 
   /** Forgets a stale id whose time has come. */
   dropStale(digest: Uint8Array, expiresAtMs: number): void {
     const { tables } = this.base
     this.staleCount--
-    this.#ops.push(
-      { type: 'del', sublevel: tables.stale, key: digest },
-      { type: 'del', sublevel: tables.expiry, key: expiryKey(expiresAtMs, 'stale', digest) }
-    )
+    this.#rows.del(tables.stale, [digest])
+    this.#rows.del(tables.expiry, expiryKey(expiresAtMs, 'stale', digest))
   }
 
   /** A record that came from peers first turns out to be the user's own, or of somebody who is trusted by now. */
   promote(stored: StoredRecord, trust: Exclude<Trust, 'unknown'>): void {
     const { tables } = this.base
     const better: StoredRecord = { ...stored, trust }
-    this.#ops.push(
-      { type: 'del', sublevel: tables.rank, key: rankKey(stored) },
-      { type: 'put', sublevel: tables.rank, key: rankKey(better), value: nothing },
-      { type: 'put', sublevel: tables.records, key: better.digest, value: encodeStored(better) }
-    )
+    this.#rows.del(tables.rank, rankKey(stored))
+    this.#rows.put(tables.rank, rankKey(better), nothing)
+    this.#rows.put(tables.records, [better.digest], encodeStored(better))
     this.hold([better])
     this.#setSlot(
       better.record,
@@ -225,22 +232,24 @@ export class Draft {
   }
 
   #slotName(record: AnyRecord): string {
-    return remembered(this.#slotNames, record, () => mapKey(slotKey(record)))
+    return remembered(this.#slotNames, record, () => mapKey(keyOf(...slotParts(record))))
   }
 
   #countName(record: AnyRecord): string {
-    return remembered(this.#countNames, record, () => mapKey(countKey(record)))
+    return remembered(this.#countNames, record, () => mapKey(keyOf(record.author, record.kind, end)))
+  }
+
+  #entriesOf(stored: StoredRecord): Entry[] {
+    return entriesOf(this.base.tables, stored, this.#partitionNames.of(stored.record).key)
   }
 
   #setSlot(record: AnyRecord, entries: SlotEntry[]): void {
     const name = this.#slotName(record)
     this.#changeCounts(record, countsOf(this.slot(record)), countsOf(entries))
     this.#slots.set(name, entries)
-    const key = mapKeyBytes(name)
-    const sublevel = this.base.tables.slots
-    this.#ops.push(
-      entries.length === 0 ? { type: 'del', sublevel, key } : { type: 'put', sublevel, key, value: encodeSlot(entries) }
-    )
+    const { slots } = this.base.tables
+    if (entries.length === 0) this.#rows.del(slots, slotParts(record))
+    else this.#rows.put(slots, slotParts(record), encodeSlot(entries))
   }
 
   #changeCounts(record: AnyRecord, before: Counts, after: Counts): void {
@@ -250,7 +259,7 @@ export class Draft {
   }
 
   #changePartition({ record, digest }: Pick<StoredRecord, 'record' | 'digest'>, by: 1 | -1): void {
-    const key = mapKey(partitionKey(partitionOf(record)))
+    const key = this.#partitionNames.of(record).name
     const before = this.partitions.get(key) ?? this.base.partitions.get(key) ?? emptyPartition
     this.partitions.set(key, changed(before, { digest, bytes: record.bytes.length }, by))
     const more = { count: by, bytes: by * record.bytes.length }
@@ -280,27 +289,13 @@ function decodeCounts(bytes: Uint8Array | undefined): Counts {
   return bytes === undefined ? { live: 0, slots: 0 } : { live: numberAt(bytes, 0), slots: numberAt(bytes, numberBytes) }
 }
 
-function countKey({ author, kind }: AnyRecord): Uint8Array {
-  return keyOf(author, ended(kind))
-}
-
 function remembered(names: Map<AnyRecord, string>, record: AnyRecord, make: () => string): string {
   const name = names.get(record) ?? make()
   names.set(record, name)
   return name
 }
 
-function logRemoval(tables: Tables, { record, digest }: StoredRecord, sequence: number): StorageOp {
-  const value = keyOf('-', digest, ended(record.market), record.channel)
-  return { type: 'put', sublevel: tables.log, key: keyOf(sequence), value }
-}
-
-/** Each key once that is not known yet, by its map key. */
-function missing(keys: readonly Uint8Array[], known: ReadonlyMap<string, unknown>): Map<string, Uint8Array> {
-  const found = new Map<string, Uint8Array>()
-  for (const key of keys) {
-    const name = mapKey(key)
-    if (!known.has(name)) found.set(name, key)
-  }
-  return found
+/** Each name once that is not known yet. */
+function missing(names: readonly string[], known: ReadonlyMap<string, unknown>): string[] {
+  return [...new Set(names)].filter((name) => !known.has(name))
 }

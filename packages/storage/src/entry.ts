@@ -9,9 +9,8 @@ import {
   workFloor
 } from '@souk/records'
 import { CID } from 'multiformats/cid'
-import { bytesAt, ended, keyOf, numberAt, numberBytes } from './keys.ts'
-import { partitionKey, partitionOf } from './partition.ts'
-import type { StorageOp, Table, Tables } from './tables.ts'
+import { bytesAt, end, numberAt, numberBytes, type Part } from './keys.ts'
+import type { Table, Tables } from './tables.ts'
 
 /** How much a record's author counts with this node's user when the store is full. */
 export type Trust = 'unknown' | 'trusted' | 'own'
@@ -32,14 +31,14 @@ const headerBytes = 1 + numberBytes
 const checksumBytes = 4
 /** Level checks nothing on reading, and an id leaves out the signature. Stores of the first version had no checksums. */
 const checkedMark = 0x80
-const nothing = new Uint8Array(0)
+const nothing: readonly Part[] = []
 
 /** Expiry rows of live records and of ids remembered as stale. */
 export const expiryTags = { record: 0, stale: 1 } as const
 
-export function encodeStored({ record, sequence, trust }: StoredRecord): Uint8Array {
+export function encodeStored({ record, sequence, trust }: StoredRecord): Part[] {
   const mark = Uint8Array.of(trusts.indexOf(trust) | checkedMark)
-  return keyOf(mark, sequence, checksumOf(record.bytes), record.bytes)
+  return [mark, sequence, checksumOf(record.bytes), record.bytes]
 }
 
 /** The signed record inside a stored value; undefined when its bytes are not those that were stored (0.3 µs for 1 kB). */
@@ -82,31 +81,29 @@ export function isAuthentic({ bytes, createdAtMs }: AnyRecord): boolean {
   }
 }
 
-/** Everything that the store writes for one record besides its slot: written together, removed together. */
-export function entriesOf(tables: Tables, stored: StoredRecord): [Table, Uint8Array, Uint8Array][] {
+/** One row: its table, key and value. */
+export type Entry = readonly [table: Table, key: readonly Part[], value: readonly Part[]]
+
+/**
+ * Everything that the store writes for one record besides its slot: written together, removed together.
+ *
+ * @param partition - Its partition's key.
+ */
+export function entriesOf(tables: Tables, stored: StoredRecord, partition: Uint8Array): Entry[] {
   const { record, digest } = stored
-  const partition = partitionOf(record)
   return [
-    [tables.records, digest, encodeStored(stored)],
+    [tables.records, [digest], encodeStored(stored)],
     [tables.expiry, expiryKey(record.expiresAtMs, 'record', digest), nothing],
     [tables.rank, rankKey(stored), nothing],
-    [tables.log, keyOf(stored.sequence), keyOf('+', digest, ended(record.market), record.channel)],
-    [tables.sync, keyOf(partitionKey(partition), record.createdAtMs, digest), keyOf(record.bytes.length)],
+    [tables.log, [stored.sequence], ['+', digest, record.market, end, record.channel]],
+    [tables.sync, [partition, record.createdAtMs, digest], [record.bytes.length]],
     ...(record.content === null ? [] : contentEntries(tables, record, digest))
   ]
 }
 
-export function putsOf(tables: Tables, stored: StoredRecord): StorageOp[] {
-  return entriesOf(tables, stored).map(([sublevel, key, value]) => ({ type: 'put', sublevel, key, value }))
-}
-
-export function deletesOf(tables: Tables, stored: StoredRecord): StorageOp[] {
-  return entriesOf(tables, stored).map(([sublevel, key]) => ({ type: 'del', sublevel, key }))
-}
-
 /** Least trusted first; then what no receipt stands behind; then least work for its price; then what expires soonest. */
-export function rankKey({ record, digest, trust }: Pick<StoredRecord, 'record' | 'digest' | 'trust'>): Uint8Array {
-  return keyOf(Uint8Array.of(trusts.indexOf(trust), worthOf(record)), record.expiresAtMs, digest)
+export function rankKey({ record, digest, trust }: Pick<StoredRecord, 'record' | 'digest' | 'trust'>): Part[] {
+  return [Uint8Array.of(trusts.indexOf(trust), worthOf(record)), record.expiresAtMs, digest]
 }
 
 /** The least worth of a record that a receipt stands behind. */
@@ -127,27 +124,19 @@ export function digestOfKey(key: Uint8Array): Uint8Array {
   return bytesAt(key, -32)
 }
 
-export function expiryKey(expiresAtMs: number, tag: keyof typeof expiryTags, digest: Uint8Array): Uint8Array {
-  return keyOf(expiresAtMs, Uint8Array.of(expiryTags[tag]), digest)
+export function expiryKey(expiresAtMs: number, tag: keyof typeof expiryTags, digest: Uint8Array): Part[] {
+  return [expiresAtMs, Uint8Array.of(expiryTags[tag]), digest]
 }
 
-function contentEntries(tables: Tables, record: AnyRecord, digest: Uint8Array): [Table, Uint8Array, Uint8Array][] {
-  const tail = keyOf(record.createdAtMs, digest)
-  const market = keyOf(record.market)
+function contentEntries(tables: Tables, record: AnyRecord, digest: Uint8Array): Entry[] {
+  const { author, kind, createdAtMs } = record
+  const market = [record.market]
   return [
-    [tables.byKind, keyOf(ended(record.kind), tail), market],
-    [tables.byAuthor, keyOf(record.author, ended(record.kind), tail), market],
-    ...categoriesOf(record).map((category): [Table, Uint8Array, Uint8Array] => [
-      tables.byCategory,
-      keyOf(ended(category), tail),
-      market
-    ]),
-    ...subjectsOf(record).map((subject): [Table, Uint8Array, Uint8Array] => [
-      tables.bySubject,
-      keyOf(subject, tail),
-      market
-    ]),
-    ...imagesOf(record).map((image): [Table, Uint8Array, Uint8Array] => [tables.byImage, keyOf(image, digest), nothing])
+    [tables.byKind, [kind, end, createdAtMs, digest], market],
+    [tables.byAuthor, [author, kind, end, createdAtMs, digest], market],
+    ...categoriesOf(record).map((one): Entry => [tables.byCategory, [one, end, createdAtMs, digest], market]),
+    ...subjectsOf(record).map((subject): Entry => [tables.bySubject, [subject, createdAtMs, digest], market]),
+    ...imagesOf(record).map((image): Entry => [tables.byImage, [image, digest], nothing])
   ]
 }
 

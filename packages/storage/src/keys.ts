@@ -4,24 +4,39 @@
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-const zero = new Uint8Array(1)
+/** Ends a text in a key, so that `el` sorts before `el-7` and is no prefix of it. */
+export const end = new Uint8Array(1)
+
+/** What a key or a value is put together from: a string in UTF-8, a number as eight bytes, big-endian. */
+export type Part = Uint8Array | string | number
 
 /** Bytes of a number in a key. */
 export const numberBytes = 8
 
-/** The parts one after the other; a string in UTF-8, a number as eight bytes, big-endian. */
-export function keyOf(...parts: readonly (Uint8Array | string | number)[]): Uint8Array {
-  let length = 0
-  for (const part of parts) length += lengthOf(part)
-  const key = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) at += write(key, at, part)
+/** The parts one after the other. */
+export function keyOf(...parts: readonly Part[]): Uint8Array {
+  const key = new Uint8Array(bytesIn(parts))
+  writeParts(key, 0, parts)
   return key
 }
 
-/** A text in a key: a zero byte ends it, so that `el` sorts before `el-7` and is no prefix of it. */
+/** Bytes of all parts together. */
+export function bytesIn(parts: readonly Part[]): number {
+  let length = 0
+  for (const part of parts) length += lengthOf(part)
+  return length
+}
+
+/** Writes the parts one after the other and returns where the last one ends. */
+export function writeParts(target: Uint8Array, from: number, parts: readonly Part[]): number {
+  let at = from
+  for (const part of parts) at += write(target, at, part)
+  return at
+}
+
+/** A text in a key, with its {@link end}. */
 export function ended(text: string): Uint8Array {
-  return keyOf(text, zero)
+  return keyOf(text, end)
 }
 
 /** The half-open range of all keys that start with `prefix`. */
@@ -58,9 +73,12 @@ export function textAt(bytes: Uint8Array, from: number, to?: number): string {
   return decoder.decode(bytes.subarray(from, to))
 }
 
-/** Bytes as a string that can stand in a Map: one character a byte. */
+/**
+ * A key as a string that can stand in a Map: one character a byte. Not by way of a `Buffer`: to share the memory of a
+ * short array moves it out of the heap first, which costs as much as all the rest.
+ */
 export function mapKey(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+  return String.fromCharCode.apply(undefined, bytes as unknown as number[])
 }
 
 /** The bytes of a {@link mapKey}. */
@@ -68,14 +86,14 @@ export function mapKeyBytes(key: string): Uint8Array {
   return new Uint8Array(Buffer.from(key, 'latin1'))
 }
 
-function lengthOf(part: Uint8Array | string | number): number {
+function lengthOf(part: Part): number {
   if (typeof part === 'number') return numberBytes
   if (typeof part === 'string') return isAscii(part) ? part.length : encoder.encode(part).length
   return part.length
 }
 
 /** Writes one part and returns its length. */
-function write(key: Uint8Array, at: number, part: Uint8Array | string | number): number {
+function write(key: Uint8Array, at: number, part: Part): number {
   if (typeof part === 'number') return writeNumber(key, at, part)
   if (typeof part === 'string') return writeText(key, at, part)
   key.set(part, at)

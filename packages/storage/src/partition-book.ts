@@ -10,8 +10,8 @@ import {
   fingerprintOf,
   type Partition,
   partitionKey,
+  PartitionNames,
   type PartitionId,
-  partitionOf,
   type PartitionSum
 } from './partition.ts'
 import { scan, type Tables } from './tables.ts'
@@ -46,6 +46,7 @@ class Book implements PartitionBook {
   /** Least recently asked for first. */
   readonly #trees = new Map<string, ItemTree>()
   readonly #fingerprints = new Map<string, Uint8Array>()
+  readonly #names = new PartitionNames()
   /** Rises with every change, so that a tree read meanwhile is not taken for current. */
   #version = 0
 
@@ -104,7 +105,7 @@ class Book implements PartitionBook {
   }
 
   #treeOf({ record }: Pick<StoredRecord, 'record'>): ItemTree | undefined {
-    return this.#trees.get(mapKey(partitionKey(partitionOf(record))))
+    return this.#trees.get(this.#names.of(record).name)
   }
 
   async #read(partition: PartitionId): Promise<ItemTree> {

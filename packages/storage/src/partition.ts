@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { AnyRecord, Channel } from '@souk/records'
-import { ended, keyOf, numberAt, numberBytes, textAt } from './keys.ts'
+import { end, keyOf, mapKey, numberAt, numberBytes, textAt } from './keys.ts'
 import { dayMs } from './limits.ts'
 
 /** Records of one channel of one market that expire on one day (UTC, counted from 1970): the unit of catch-up. */
@@ -42,7 +42,29 @@ export function partitionOf(record: Pick<AnyRecord, 'market' | 'channel' | 'expi
 export function partitionKey({ market, channel, day }: PartitionId): Uint8Array {
   const bytes = new Uint8Array(dayBytes)
   new DataView(bytes.buffer).setUint32(0, day)
-  return keyOf(ended(market), ended(channel), bytes)
+  return keyOf(market, end, channel, end, bytes)
+}
+
+/** Names the partitions of records that come partition after partition: the last name is remembered. */
+export class PartitionNames {
+  #last: (PartitionId & PartitionName) | undefined
+
+  of(record: Pick<AnyRecord, 'market' | 'channel' | 'expiresAtMs'>): PartitionName {
+    const last = this.#last
+    const day = dayOf(record.expiresAtMs)
+    if (last !== undefined && last.day === day && last.channel === record.channel && last.market === record.market) {
+      return last
+    }
+    const partition = partitionOf(record)
+    const key = partitionKey(partition)
+    return (this.#last = { ...partition, key, name: mapKey(key) })
+  }
+}
+
+/** A {@link partitionKey}, and its map key. */
+export interface PartitionName {
+  readonly key: Uint8Array
+  readonly name: string
 }
 
 export function decodePartitionKey(key: Uint8Array): PartitionId {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { AnyRecord } from '@souk/records'
 import type { Disk } from './disk.ts'
 import { decodeStored, digestOfKey, expiryKey, type StoredRecord, type Trust } from './entry.ts'
-import { numberAt } from './keys.ts'
+import { keyOf, numberAt } from './keys.ts'
 import { scanRows } from './limits.ts'
 import type { RecordStore } from './records.ts'
 import { type LevelDatabase, scan, type StorageOp, type Tables } from './tables.ts'
@@ -42,7 +42,7 @@ export async function clearDerived(tables: Tables, level: LevelDatabase): Promis
     const ops = rows.map(([digest, value]) => ({
       type: 'put',
       sublevel: tables.expiry,
-      key: expiryKey(numberAt(value, 0), 'stale', digest),
+      key: keyOf(...expiryKey(numberAt(value, 0), 'stale', digest)),
       value: new Uint8Array(0)
     }))
     await level.batch(ops as never)

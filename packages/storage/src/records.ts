@@ -340,7 +340,7 @@ class LevelRecordStore implements RecordStore {
 
   async #putBatch(requests: readonly PutRequest[]): Promise<PutOutcome[][]> {
     const candidates = requests.flatMap((request) => request.candidates)
-    const draft = this.#draft()
+    const draft = this.#draft({ candidates })
     await this.#loadFor(draft, candidates)
     const evictable = await this.#evictable(draft, candidates)
     const outcomes = requests.map((request) =>
@@ -358,11 +358,16 @@ class LevelRecordStore implements RecordStore {
     })
   }
 
-  #draft(nowMs = this.#init.now()): Draft {
+  #draft({
+    nowMs = this.#init.now(),
+    candidates = []
+  }: { nowMs?: number; candidates?: readonly Candidate[] } = {}): Draft {
     const { tables, limits, partitions, sequences } = this.#init
     const nextSequence = (): number => sequences.next()
     const { sums, totals } = partitions
-    return new Draft({ tables, limits, nowMs, partitions: sums, totals, staleCount: this.#staleCount, nextSequence })
+    const bytesExpected = candidates.reduce((bytes, { record }) => bytes + record.bytes.length + rowsBytes, 0)
+    const staleCount = this.#staleCount
+    return new Draft({ tables, limits, nowMs, partitions: sums, totals, staleCount, nextSequence, bytesExpected })
   }
 
   async #loadFor(draft: Draft, candidates: readonly Candidate[]): Promise<void> {
@@ -423,7 +428,7 @@ class LevelRecordStore implements RecordStore {
     const keys = await this.#tables.expiry.keys({ lt: keyOf(nowMs + 1), limit: sweepRecordsMax }).all()
     const isRecord = (key: Uint8Array): boolean => key[numberBytes] === expiryTags.record
     const expired = await this.#stored(keys.filter(isRecord).map(digestOfKey))
-    const draft = this.#draft(nowMs)
+    const draft = this.#draft({ nowMs })
     await draft.loadSlots(expired.map(({ record }) => record))
     for (const stored of expired) draft.remove(stored, 'expired')
     for (const key of keys) {
@@ -547,6 +552,9 @@ class LevelRecordStore implements RecordStore {
 }
 
 const trustOfOwn = 2
+
+/** Of all rows of a listing, besides its own bytes: what there are of them differs from kind to kind, but not by much. */
+const rowsBytes = 800
 
 /** No record is smaller than about this: so many have to go at most to make room for one that is larger. */
 const smallRecordBytes = 256

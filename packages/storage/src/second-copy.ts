@@ -5,7 +5,7 @@ import { type Journal, type JournalContent, type JournalRow, openJournal, readJo
 import { bytesAt, mapKey, mapKeyBytes, within } from './keys.ts'
 import { createLane } from './lane.ts'
 import { journalBytesMin, scanRows } from './limits.ts'
-import { type LevelDatabase, scan, type StorageOp, type Tables } from './tables.ts'
+import { type LevelDatabase, scan, type RowOp, type StorageOp, type Tables } from './tables.ts'
 
 /** What the second copy gave back at a start. */
 export interface Restored {
@@ -202,7 +202,7 @@ class JournalledCopy implements SecondCopy {
     }
   }
 
-  async #commit(ops: readonly StorageOp[], options?: { sync?: boolean }): Promise<void> {
+  async #commit(ops: readonly (StorageOp | RowOp)[], options?: { sync?: boolean }): Promise<void> {
     const { disk, tables } = this.#init
     const rows = options?.sync === true ? ops.filter((op) => this.#isPrivate(op)).map(rowOf) : []
     if (rows.length === 0) return disk.commit(ops, options)
@@ -228,15 +228,15 @@ class JournalledCopy implements SecondCopy {
   }
 
   /** Orders and messages, what others write with `sync`, and own records; their indexes follow from them. */
-  #isPrivate(op: StorageOp): boolean {
-    const { prefix } = op.sublevel
+  #isPrivate(op: StorageOp | RowOp): boolean {
+    const { prefix } = 'table' in op ? op.table : op.sublevel
     if (prefix === this.#init.tables.records.prefix) {
       return op.type === 'put' ? trustIn(op.value as Uint8Array) === 'own' : this.#isOwnRecord(op)
     }
     return this.#prefixes.has(prefix) || prefix.startsWith('!x-')
   }
 
-  #isOwnRecord(op: StorageOp): boolean {
+  #isOwnRecord(op: StorageOp | RowOp): boolean {
     return this.#ownRecords.has(mapKey(rowOf(op).key))
   }
 
@@ -260,7 +260,8 @@ class JournalledCopy implements SecondCopy {
 }
 
 /** A change as the database has it. */
-function rowOf(op: StorageOp): JournalRow {
+function rowOf(op: StorageOp | RowOp): JournalRow {
+  if ('table' in op) return { key: bytesAt(op.key, 0), value: op.type === 'del' ? null : bytesAt(op.value, 0) }
   const { keyEncoding, valueEncoding } = encodingsOf(op)
   const key = concat(op.sublevel.prefix, bytesOf(keyEncoding.encode(op.key)))
   return { key, value: op.type === 'del' ? null : bytesOf(valueEncoding.encode(op.value)) }

@@ -1,5 +1,5 @@
 import { type AnyRecord, compareBytes } from '@souk/records'
-import { bytesAt, ended, keyOf, numberAt, numberBytes } from './keys.ts'
+import { bytesAt, end, keyOf, numberAt, numberBytes, type Part } from './keys.ts'
 
 /**
  * One record in a slot. A slot of a replaceable kind has one entry, a slot of an immutable kind up to
@@ -22,12 +22,16 @@ const ownFlag = 2
 /** A slot: author, kind, key. */
 export type Slot = Pick<AnyRecord, 'author' | 'kind' | 'key'>
 
-export function slotKey({ author, kind, key }: Slot): Uint8Array {
-  return keyOf(author, ended(kind), key)
+export function slotKey(slot: Slot): Uint8Array {
+  return keyOf(...slotParts(slot))
 }
 
-export function encodeSlot(entries: readonly SlotEntry[]): Uint8Array {
-  return keyOf(...entries.flatMap((entry) => [entry.digest, entry.seq, entry.createdAtMs, flagsOf(entry)]))
+export function slotParts({ author, kind, key }: Slot): Part[] {
+  return [author, kind, end, key]
+}
+
+export function encodeSlot(entries: readonly SlotEntry[]): Part[] {
+  return entries.flatMap((entry) => [entry.digest, entry.seq, entry.createdAtMs, flagsOf(entry)])
 }
 
 export function decodeSlot(bytes: Uint8Array | undefined): SlotEntry[] {

@@ -14,6 +14,18 @@ export type StorageOp =
   | { readonly type: 'put'; readonly sublevel: AnySublevel; readonly key: Key; readonly value: unknown }
   | { readonly type: 'del'; readonly sublevel: AnySublevel; readonly key: Key }
 
+/** A {@link StorageOp} as the database has it: with the table's prefix in the key. */
+export type RowOp =
+  | {
+      readonly type: 'put'
+      readonly table: Table
+      readonly key: Uint8Array
+      readonly keyEncoding: 'view'
+      readonly value: Uint8Array
+      readonly valueEncoding: 'view'
+    }
+  | { readonly type: 'del'; readonly table: Table; readonly key: Uint8Array; readonly keyEncoding: 'view' }
+
 type Key = string | Uint8Array
 
 /** Method parameters are bivariant: a sublevel of any key and value type fits. */
