@@ -7,7 +7,7 @@ import {
   type OpenRules,
   type Priced,
   openRecord,
-  openRecordAside,
+  openRecordsAside,
   RecordError,
   type RecordErrorCode,
   type RecordId,
@@ -95,16 +95,24 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
   const untimely = ({ from }: RecordSource, { code }: GateResult): Verdict =>
     init.onUntimely?.(from, code as RecordErrorCode) ?? 'reject'
 
-  const open = async (bytes: Uint8Array, source: RecordSource): Promise<AnyRecord | GateResult> => {
-    const opened = await openPriced(bytes, { price, store, rules: { nowMs: init.now(), verifier } })
-    if (!('bytes' in opened)) return isUntimely(opened) ? { ...opened, verdict: untimely(source, opened) } : opened
-    const { id, market, channel } = opened
+  const placed = (record: AnyRecord, source: RecordSource): AnyRecord | GateResult => {
+    const { id, market, channel } = record
     if (source.topic !== undefined && topicOf(market, channel) !== source.topic) {
       return { verdict: 'reject', code: 'wrong-topic', id }
     }
     if (source.asked?.has(id) === false) return { verdict: 'reject', code: 'unasked-record', id }
     if (init.carries?.(market, channel) === false) return { verdict: 'ignore', code: 'not-carried', id }
-    return opened
+    return record
+  }
+
+  const open = async (list: readonly Uint8Array[], source: RecordSource): Promise<(AnyRecord | GateResult)[]> => {
+    const rules = { nowMs: init.now(), verifier }
+    const opened = await openPriced(list, { price, store, rules })
+    return opened.map((one, index) => {
+      if (!(one instanceof RecordError)) return placed(one, source)
+      const refusal = refusalOf(one, list[index] as Uint8Array, rules.nowMs)
+      return isUntimely(refusal) ? { ...refusal, verdict: untimely(source, refusal) } : refusal
+    })
   }
 
   const acceptMany = async (list: readonly Uint8Array[], source: RecordSource): Promise<GateResult[]> => {
@@ -112,7 +120,7 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
     for (let at = 0; at < list.length; at += verifiedAtOnceMax) {
       if (at > 0) await setImmediate()
       // Signatures are verified beside this thread, which reads on meanwhile.
-      const slice = Promise.all(list.slice(at, at + verifiedAtOnceMax).map((bytes) => open(bytes, source)))
+      const slice = open(list.slice(at, at + verifiedAtOnceMax), source)
       slice.catch(() => undefined)
       slices.push(slice)
     }
@@ -176,17 +184,18 @@ function countArrivals(
  * asks, or a seller could not change a price, or take a listing down, while others press in.
  */
 async function openPriced(
-  bytes: Uint8Array,
+  list: readonly Uint8Array[],
   { price, store, rules }: { price: Price; store: RecordStore; rules: OpenRules & { readonly verifier: Verifier } }
-): Promise<AnyRecord | GateResult> {
-  try {
-    return await openRecordAside(bytes, { ...rules, asks: (claim) => price.asks(claim) })
-  } catch (error) {
-    if (!(error instanceof TooLittleWorkError)) return refusalOf(error, bytes, rules.nowMs)
-    const { claimed, code } = error
-    const isEnough = isWorthASuccessor(claimed, price) && (await store.holdsSlot?.(claimed)) === true
-    return isEnough ? openOrRefuse(bytes, rules) : { verdict: 'ignore', code, id: claimed.id }
+): Promise<readonly (AnyRecord | RecordError)[]> {
+  const opened = await openRecordsAside(list, { ...rules, asks: (claim) => price.asks(claim) })
+  if (!opened.some((one) => one instanceof TooLittleWorkError)) return opened
+  const asSuccessor = async (one: AnyRecord | RecordError, index: number): Promise<AnyRecord | RecordError> => {
+    if (!(one instanceof TooLittleWorkError) || !isWorthASuccessor(one.claimed, price)) return one
+    if ((await store.holdsSlot?.(one.claimed)) !== true) return one
+    const [again] = await openRecordsAside(list.slice(index, index + 1), rules)
+    return again ?? one
   }
+  return Promise.all(opened.map(asSuccessor))
 }
 
 function isWorthASuccessor({ kind, bytes, work, createdAtMs, expiresAtMs }: AnyRecord, price: Price): boolean {
@@ -194,21 +203,10 @@ function isWorthASuccessor({ kind, bytes, work, createdAtMs, expiresAtMs }: AnyR
   return (work?.bits ?? 0) >= asked
 }
 
-async function openOrRefuse(
-  bytes: Uint8Array,
-  options: OpenRules & { readonly verifier: Verifier }
-): Promise<AnyRecord | GateResult> {
-  try {
-    return await openRecordAside(bytes, options)
-  } catch (error) {
-    return refusalOf(error, bytes, options.nowMs)
-  }
-}
-
-/** @throws what is no {@link RecordError}. */
-function refusalOf(error: unknown, bytes: Uint8Array, nowMs: number): GateResult {
-  if (!(error instanceof RecordError)) throw error
-  return { verdict: verdictOf(error.code, bytes, nowMs), code: error.code }
+function refusalOf(error: RecordError, bytes: Uint8Array, nowMs: number): GateResult {
+  const { code } = error
+  if (error instanceof TooLittleWorkError) return { verdict: 'ignore', code, id: error.claimed.id }
+  return { verdict: verdictOf(code, bytes, nowMs), code }
 }
 
 /**

@@ -51,6 +51,7 @@ export {
   isRecordId,
   openRecord,
   openRecordAside,
+  openRecordsAside,
   preimageOf,
   recordDigest,
   recordIdOfDigest,

@@ -1,5 +1,4 @@
 import { sha256 } from '#platform'
-import { base32 } from 'multiformats/bases/base32'
 import { compareBytes, decodeCanonical, encodeCanonical, sameBytes } from './canonical.ts'
 import { type Channel, channelOf } from './channel.ts'
 import { RecordError } from './errors.ts'
@@ -184,24 +183,101 @@ export async function openRecordAside(
   bytes: Uint8Array,
   options: OpenRules & { readonly verifier: Verifier }
 ): Promise<AnyRecord> {
-  const { verifier, ...rules } = options
-  const { outcome, claims } = openUnverified(bytes, rules)
-  const [isAuthors, ...others] = await Promise.all(claims.map(verifier.aside))
-  if (isAuthors === false) throw badSignature()
-  // One that it refers to is wrong: in the order of the checks, this says how.
-  if (others.includes(false)) return openRecord(bytes, { ...rules, verify: verifier })
+  const outcome = await settleAside(bytes, options, openUnverified(bytes, options))
   if (outcome instanceof RecordError) throw outcome
   return outcome
 }
 
-/** What comes of bytes if the signatures hold, and these: as many as come before the first check that fails. */
-function openUnverified(
+/**
+ * {@link openRecordAside} of many: their signatures go to another thread in one message, and nothing is left waiting
+ * for each of them but what it says.
+ *
+ * @returns For each the record, or what it was refused for.
+ */
+export function openRecordsAside(
+  list: readonly Uint8Array[],
+  options: OpenRules & { readonly verifier: Verifier }
+): Promise<readonly (AnyRecord | RecordError)[]> {
+  const opened = list.map((bytes) => openUnverified(bytes, options))
+  const holds = options.verifier.bulk(opened.flatMap(({ claims }) => claims))
+  if (holds === undefined) {
+    return Promise.all(list.map((bytes, index) => settleAside(bytes, options, opened[index] as Unverified)))
+  }
+  const outcomes = opened.map(({ outcome }) => outcome)
+  return settleBulk({ list, options, outcomes, claims: opened.map(({ claims }) => claims.length) }, holds)
+}
+
+interface Bulk {
+  readonly list: readonly Uint8Array[]
+  readonly options: OpenRules & { readonly verifier: Verifier }
+  readonly outcomes: readonly (AnyRecord | RecordError)[]
+  /** Of each, how many. */
+  readonly claims: readonly number[]
+}
+
+/** The outcomes when the answers have come. The claims themselves are not kept until then. */
+async function settleBulk(
+  { list, options, outcomes, claims }: Bulk,
+  holding: Promise<Uint8Array | undefined>
+): Promise<readonly (AnyRecord | RecordError)[]> {
+  const holds = await holding
+  // The thread has ended.
+  if (holds === undefined) return list.map((bytes) => openOutcome(bytes, options))
+  if (!holds.includes(0)) return outcomes
+  let at = 0
+  return outcomes.map((outcome, index) => {
+    const [isAuthors, ...others] = holds.subarray(at, (at += claims[index] ?? 0))
+    return settled(list[index] as Uint8Array, options, {
+      outcome,
+      isAuthors: isAuthors !== 0,
+      others: !others.includes(0)
+    })
+  })
+}
+
+/** What an outcome becomes when it is known which signatures hold: the author's, and all that the record refers to. */
+function settled(
   bytes: Uint8Array,
-  rules: OpenRules
-): { outcome: AnyRecord | RecordError; claims: readonly SignatureInput[] } {
+  options: OpenRules & { readonly verifier: Verifier },
+  { outcome, isAuthors, others }: { outcome: AnyRecord | RecordError; isAuthors: boolean; others: boolean }
+): AnyRecord | RecordError {
+  if (!isAuthors) return badSignature()
+  // In the order of the checks, this says how one that it refers to is wrong.
+  return others ? outcome : openOutcome(bytes, options)
+}
+
+function openOutcome(
+  bytes: Uint8Array,
+  { verifier, ...rules }: OpenRules & { readonly verifier: Verifier }
+): AnyRecord | RecordError {
+  try {
+    return openRecord(bytes, { ...rules, verify: verifier })
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error
+    return error
+  }
+}
+
+/** The outcome of a record when the answers about its signatures have come, one by one. */
+async function settleAside(
+  bytes: Uint8Array,
+  options: OpenRules & { readonly verifier: Verifier },
+  { outcome, claims }: Unverified
+): Promise<AnyRecord | RecordError> {
+  const [isAuthors, ...others] = await Promise.all(claims.map(options.verifier.aside))
+  return settled(bytes, options, { outcome, isAuthors: isAuthors !== false, others: !others.includes(false) })
+}
+
+interface Unverified {
+  readonly outcome: AnyRecord | RecordError
+  readonly claims: readonly SignatureInput[]
+}
+
+/** What comes of bytes if the signatures hold, and these: as many as come before the first check that fails. */
+function openUnverified(bytes: Uint8Array, { nowMs, asks }: OpenRules): Unverified {
   const claims: SignatureInput[] = []
   try {
-    return { outcome: openRecord(bytes, { ...rules, verify: (claim) => claims.push(claim) > 0 }), claims }
+    return { outcome: openRecord(bytes, { nowMs, asks, verify: (claim) => claims.push(claim) > 0 }), claims }
   } catch (error) {
     if (!(error instanceof RecordError)) throw error
     return { outcome: error, claims }
@@ -256,7 +332,18 @@ const idPattern = /^bafyrei[a-h][a-z2-7]{50}[aeimquy4]$/
 
 /** The 32-byte SHA-256 inside an id. */
 export function recordDigest(id: RecordId): Uint8Array {
-  return base32.decode(id).subarray(4)
+  const digest = new Uint8Array(32)
+  let at = 0
+  // The first two bits of the first letter belong to the head.
+  let [bits, value] = [-2, 0]
+  for (let index = idHead.length; index < idChars; index++) {
+    value = ((value & 127) << 5) | letterValue(id.charCodeAt(index))
+    bits += 5
+    if (bits < 8) continue
+    bits -= 8
+    digest[at++] = value >>> bits
+  }
+  return digest
 }
 
 /**
@@ -289,6 +376,10 @@ const idHead = new TextEncoder().encode('bafyrei')
 function letterCode(value: number): number {
   const five = value & 31
   return five < 26 ? 97 + five : 24 + five
+}
+
+function letterValue(code: number): number {
+  return code < 97 ? code - 24 : code - 97
 }
 
 interface BodyFields {

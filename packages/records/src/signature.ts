@@ -26,6 +26,12 @@ export interface Verifier {
    * the event loop is handed over together. Never rejects.
    */
   readonly aside: (input: SignatureInput) => Promise<boolean>
+  /**
+   * The same of many, in one message to the thread and one back: for each 1 where it holds. They are copied before this
+   * returns. Nothing, at once or later, where there is no thread for so many, or one of them is not even well-formed:
+   * then they are to be asked about one by one. Never rejects.
+   */
+  readonly bulk: (inputs: readonly SignatureInput[]) => Promise<Uint8Array | undefined> | undefined
 }
 
 /** Verifies with the fastest implementation of this platform. Never throws; wrong lengths are `false`. */
@@ -51,6 +57,7 @@ export function createVerifier(init: { keysMax?: number } = {}): Verifier & Asyn
   const thread = createSignatureThread()
   return Object.assign((input: SignatureInput) => equationOf(input)?.(input.signature, input.message) ?? false, {
     aside: createGathering(copyOf, (inputs) => verifyAside(inputs, { thread, onPool })),
+    bulk: (inputs: readonly SignatureInput[]) => (inputs.every(hasStrictEncodings) ? thread.verify(inputs) : undefined),
     [Symbol.asyncDispose]: () => thread[Symbol.asyncDispose]()
   })
 }

@@ -7,11 +7,14 @@ import {
   openKeystore,
   openRecord,
   openRecordAside,
+  openRecordsAside,
+  RecordError,
   type SignatureInput,
   type Verifier,
   verifySignature
 } from '@souk/records'
 import { describe, expect, test } from 'vitest'
+import { claimsPerThreadMin } from '../src/limits.ts'
 import * as native from '../src/platform-node.ts'
 import * as portable from '../src/platform-portable.ts'
 import { hasStrictEncodings } from '../src/signature.ts'
@@ -41,7 +44,48 @@ describe('records.json', () => {
     expect(codeOf(hexToBytes(bytesHex), { nowMs })).toBe(code)
     await expect(openRecordAside(hexToBytes(bytesHex), { nowMs, verifier })).rejects.toMatchObject({ code })
   })
+
+  test('says the same of many at once: before a thread runs, by the thread, and when that ends', async () => {
+    const vectors = [...valid, ...invalid].filter((vector) => claimsOf(vector).every(hasStrictEncodings))
+    for (const [nowMs, some] of Map.groupBy(vectors, (vector) => vector.nowMs)) {
+      if (some.flatMap(claimsOf).length === 0) continue
+      const many = Array.from({ length: claimsPerThreadMin }, () => some).flat()
+      const expected = many.map((vector) => ('code' in vector ? vector.code : vector.id))
+      await using threaded = createVerifier()
+      const opened = async (by: Verifier): Promise<string[]> => {
+        const list = many.map(({ bytesHex }) => hexToBytes(bytesHex))
+        const outcomes = await openRecordsAside(list, { nowMs, verifier: by })
+        return outcomes.map((one) => (one instanceof RecordError ? one.code : one.id))
+      }
+      let answered = 0
+      const counting: Verifier = Object.assign((input: SignatureInput) => threaded(input), {
+        aside: threaded.aside,
+        bulk: (inputs: readonly SignatureInput[]) => {
+          const answer = threaded.bulk(inputs)
+          if (answer !== undefined) answered++
+          return answer
+        }
+      })
+      while (answered === 0) expect(await opened(counting)).toEqual(expected)
+      const last = opened(counting)
+      await threaded[Symbol.asyncDispose]()
+      expect(await last).toEqual(expected)
+      expect(answered).toBe(2)
+      expect(await opened(counting)).toEqual(expected)
+    }
+  })
 })
+
+/** The signatures that a record stands on, as far as they are asked about. */
+function claimsOf({ bytesHex, nowMs }: ValidRecord | InvalidRecord): SignatureInput[] {
+  const claims: SignatureInput[] = []
+  try {
+    openRecord(hexToBytes(bytesHex), { nowMs, verify: (claim) => claims.push(claim) > 0 })
+  } catch {
+    // What comes before the fault is what is asked.
+  }
+  return claims
+}
 
 describe('signatures.json', () => {
   const { valid, invalid } = read('signatures.json') as SignatureVectors

@@ -160,7 +160,7 @@ describe('a price', () => {
       bytes: poor.bytes.length,
       lifeMs: 30 * dayMs
     })
-    const verifier = Object.assign(verify, { aside: vi.fn<Verifier['aside']>() })
+    const verifier = Object.assign(verify, { aside: vi.fn<Verifier['aside']>(), bulk: vi.fn<Verifier['bulk']>() })
     await expect(openRecordAside(poor.bytes, { nowMs, asks, verifier })).rejects.toMatchObject({
       code: 'too-little-work'
     })
