@@ -4,7 +4,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Doorway } from '../src/guard/doorway.ts'
 import { createGuard } from '../src/guard/guard.ts'
-import { pendingPerHostMax } from '../src/guard/limits.ts'
+import { entranceBudget, pendingPerHostMax } from '../src/guard/limits.ts'
+import { createAttacker } from './abuse/attacker.ts'
 import { addressOf, join, nextEvent, startNode, type TestNode } from './support/net.ts'
 import { newSigner, sealListing } from './support/records.ts'
 
@@ -61,6 +62,19 @@ describe('a host', () => {
     await Promise.all(Array.from({ length: 20 }, () => turnedAway(port)))
     expect(deny).toHaveBeenCalledTimes(pendingPerHostMax)
     await Promise.all(idle.map(closed))
+  })
+
+  it('lets everybody in who comes at once, each from an address of their own, however long they wait', async () => {
+    await using victim = await startNode({ guard: { limitLoopback: true } })
+    await using people = new AsyncDisposableStack()
+    const comes = Array.from({ length: 3 * entranceBudget.burst }, async (_, at) => {
+      const person = people.use(await createAttacker({ from: `127.10.${at}.1` }))
+      const connection = await person.dial(addressOf(victim))
+      await connection.newStream('/ipfs/ping/1.0.0')
+      return connection.status
+    })
+    expect(new Set(await Promise.all(comes))).toEqual(new Set(['open']))
+    expect(victim.network.guard.report()).toEqual([])
   })
 
   it('says what is wrong with an address, and who does not answer', async () => {

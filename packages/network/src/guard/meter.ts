@@ -34,10 +34,13 @@ export function createMeter(sink: MeterSink): Metrics {
         negotiation((protocol) => protocol === '/noise'),
         () => sink.onBadLength(connection)
       )
-      before(connection, (data) => {
+      const look = (data: Data): void => {
         sink.onConnectionBytes(connection, data.byteLength)
         frame(data)
-      })
+      }
+      // What came while the socket waited for its turn lies there already.
+      look(earlyData(connection))
+      before(connection, look)
     },
     trackProtocolStream: (stream) => {
       stream.maxWriteBufferLength ??= unsentBytesMax
@@ -100,8 +103,8 @@ export function framer(framing: Framing | undefined, onBad: () => void): (data: 
   }
 }
 
-function earlyData(stream: Stream): Data {
-  return (stream as Stream & { readBuffer?: Data }).readBuffer ?? new Uint8Array()
+function earlyData(source: object): Data {
+  return (source as { readBuffer?: Data }).readBuffer ?? new Uint8Array()
 }
 
 const silent = {
