@@ -5,7 +5,7 @@ import type { RPC } from '@libp2p/gossipsub/message'
 import { recordBytesMax } from '@souk/records'
 import type { Guard } from '../guard/guard.ts'
 import { createFrameReader } from './frames.ts'
-import { idsPerUnit, intakeTurnMs, meshChangeUnits } from './limits.ts'
+import { idsPerUnit, intakeTurnMs, intakeWaitingBytesMax, meshChangeUnits } from './limits.ts'
 import { createTurns, type Turns } from './turns.ts'
 
 /**
@@ -50,29 +50,56 @@ interface FrameSink {
   onOversize(): void
 }
 
-/** Gives away the frames of a stream one after the other, for as long as it is sound. */
+/**
+ * Gives away the frames of a stream one after the other, for as long as it is sound. Nothing more is read from it while
+ * much waits for its turn: the sender then has no window left.
+ */
 function readInTurn(stream: Stream, turns: Turns, sink: FrameSink): void {
   const reader = createFrameReader()
   const waiting: Uint8Array[] = []
+  let waitingBytes = 0
   let [isBusy, hasEnded] = [false, false]
 
   const end = (): void => {
     hasEnded = true
     waiting.length = 0
   }
+  /** A stream that goes on gives away what it has before it says so to the sender, who would get a window in between. */
+  let isGoingOn = false
+  const pauseWhenFull = (): void => {
+    const isFull = waitingBytes >= intakeWaitingBytesMax
+    if (isFull && !isGoingOn && stream.readStatus === 'readable') stream.pause()
+  }
+  const goOn = (): void => {
+    isGoingOn = true
+    stream.resume()
+    isGoingOn = false
+    pauseWhenFull()
+  }
+  const next = (): Uint8Array | undefined => {
+    const frame = waiting.shift()
+    waitingBytes -= frame?.length ?? 0
+    if (waitingBytes < intakeWaitingBytesMax / 2 && stream.readStatus === 'paused') goOn()
+    return frame
+  }
   const drain = async (): Promise<void> => {
     isBusy = true
-    for (let frame = waiting.shift(); frame !== undefined; frame = waiting.shift()) {
+    for (let frame = next(); frame !== undefined; frame = next()) {
       for (let turn = turns.wait(); turn !== undefined; turn = turns.wait()) await turn
       if (sink.isOver()) end()
       else await sink.onFrame(frame)
     }
     isBusy = false
   }
+  const keep = (frames: readonly Uint8Array[]): void => {
+    waiting.push(...frames)
+    waitingBytes += frames.reduce((sum, { length }) => sum + length, 0)
+    pauseWhenFull()
+  }
   stream.addEventListener('message', ({ data }) => {
     if (hasEnded) return
     try {
-      waiting.push(...reader.take(data.subarray()))
+      keep(reader.take(data.subarray()))
     } catch {
       end()
       return sink.onOversize()

@@ -47,6 +47,9 @@ export const relinkSettledMs = 30_000
 /** How long what came by gossip is worked on, from whomever, before everything else gets on: about ten messages. */
 export const intakeTurnMs = 4
 
+/** Bytes of frames that wait for their turn before nothing more is read: as much as a hundred messages. */
+export const intakeWaitingBytesMax = 128 * 1024
+
 /** Ids of messages in control messages that count as one unit: each is a look-up or two, about 1 µs with its decoding. */
 export const idsPerUnit = 8
 

@@ -2,6 +2,7 @@ import type { Metrics, MultiaddrConnection, Stream, StreamMessageEvent } from '@
 import { TokenBucket, type Budget } from './bucket.ts'
 import { type Framing, framingOf, negotiation } from './framing.ts'
 import { unsentBytesMax } from './limits.ts'
+import { inRounds } from './rounds.ts'
 
 /** Called with everything that arrives, before anybody has looked at it. */
 export interface MeterSink {
@@ -34,7 +35,9 @@ export function createMeter(sink: MeterSink): Metrics {
         negotiation((protocol) => protocol === '/noise'),
         () => sink.onBadLength(connection)
       )
+      const inRound = inRounds(connection)
       const look = (data: Data): void => {
+        inRound(data.byteLength)
         sink.onConnectionBytes(connection, data.byteLength)
         frame(data)
       }
