@@ -208,10 +208,11 @@ export const reservationsPerBlockMax = 4
 export const pendingConnectionsMax = 500
 
 /**
- * Newcomers let in to shake hands. Each is about 10 ms of work with all that follows: more a second than this cannot be
- * served beside those who are in, and a relay that has restarted has its five hundred back within ten seconds.
+ * Newcomers let in to shake hands. Each is about 15 ms of work with all that follows, so that half a core is left to those
+ * who are in; a relay that has restarted has its five hundred back within seventeen seconds, and could not have them
+ * in less than eight.
  */
-export const entranceBudget: Budget = { perSecond: 50, burst: 8 }
+export const entranceBudget: Budget = { perSecond: 30, burst: 4 }
 
 /** Sockets that wait for that. */
 export const entranceWaitingMax = 500
