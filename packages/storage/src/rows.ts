@@ -2,8 +2,9 @@ import { bytesIn, type Part, writeParts } from './keys.ts'
 import type { RowOp, Table } from './tables.ts'
 
 /**
- * The rows of one batch, in one piece of memory. A listing makes a dozen; as arrays of their own keys and values would
- * be forty objects, most of which outlive a collection of the young generation before they are written.
+ * The rows of one batch, in one piece of memory. A listing makes a dozen: as arrays of their own, keys without and with
+ * their prefix, values and parts of both would be forty, and each above 64 bytes has memory outside of the heap, which
+ * is allocated, watched by the collector and freed one by one.
  */
 export class Rows {
   #bytes: Uint8Array
