@@ -6,7 +6,7 @@ import { ProtocolError } from '../protocol-error.ts'
 import type { Contacts } from './contacts.ts'
 import { withPeer } from './devices.ts'
 import { readEnvelope } from './envelope.ts'
-import { collectEveryMs, relaysVisitedMax, unopenableMax } from './limits.ts'
+import { collectAgainMs, collectEveryMs, relaysVisitedMax, unopenableMax } from './limits.ts'
 import type { MailboxClient, MailboxServer } from './mailbox-client.ts'
 import { mailboxProtocol } from './mailbox-wire.ts'
 import type { Accepted, Messages } from './messages.ts'
@@ -39,6 +39,8 @@ export async function createCollector(components: CollectorComponents, init: Col
   const { libp2p, client, messages, contacts } = components
   const relays = new Map<string, MailboxServer>()
   const visits = new Map<string, Promise<void>>()
+  /** Visits of a relay that failed since one went well. */
+  const failures = new Map<string, number>()
   const unopenable = new Set<string>()
   const stopping = new AbortController()
   const { signal } = stopping
@@ -66,10 +68,27 @@ export async function createCollector(components: CollectorComponents, init: Col
   const visitOnce = (peer: PeerId): void => {
     const id = peer.toString()
     if (visits.has(id) || signal.aborted) return
+    const onFailure = (error: unknown): void => {
+      if (signal.aborted) return
+      init.onError(error)
+      visitAgain(peer)
+    }
     const running = visit(peer)
-      .catch((error: unknown) => signal.aborted || init.onError(error))
+      .then(() => void failures.delete(id), onFailure)
       .then(() => void visits.delete(id))
     visits.set(id, running)
+  }
+
+  /** Soon at first: letters wait there, and what was in the way may have been the start of either side. */
+  const visitAgain = (peer: PeerId): void => {
+    const id = peer.toString()
+    const before = failures.get(id) ?? 0
+    failures.set(id, before + 1)
+    const waitMs = Math.min(collectEveryMs, collectAgainMs * 2 ** before)
+    setTimeout(() => {
+      if (libp2p.getConnections(peer).length > 0) visitOnce(peer)
+      else failures.delete(id)
+    }, waitMs).unref()
   }
 
   /** Resolves for what may be deleted at the relay: it is processed, or will never be. */

@@ -154,6 +154,9 @@ export const relaysVisitedMax = 8
 /** How often a relay is asked for letters while it is connected; it is asked at once when it connects. */
 export const collectEveryMs: number = 5 * minute
 
+/** A relay that could not be asked is asked again after so long, then after twice as long each time, up to that. */
+export const collectAgainMs = 2000
+
 /** How often prekeys are looked at, and copies for a second device are offered again. */
 export const tendEveryMs: number = 15 * minute
 

@@ -149,11 +149,14 @@ export interface Relay extends AsyncDisposable {
   forgetContacts(): Promise<void>
 }
 
-export async function openRelay(town: Town): Promise<Relay> {
+/** @param init.refusals - Questions that it refuses at first. */
+export async function openRelay(town: Town, init: { readonly refusals?: number } = {}): Promise<Relay> {
   const peer = await createPeer()
   const store = memoryStore()
+  let refusals = init.refusals ?? 0
+  const guard = { ...recordingGuard(), allow: () => refusals-- <= 0 }
   const mailbox = await createMailbox(
-    { libp2p: peer, guard: recordingGuard(), store },
+    { libp2p: peer, guard, store },
     { now: () => town.now, limits: { firstContactBits: 4 } }
   )
   return {

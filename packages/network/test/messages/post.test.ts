@@ -60,6 +60,18 @@ describe('a letter left at a relay', () => {
     expect(relay.mailbox.held().envelopes).toBe(0)
   })
 
+  test('is collected at a relay that could not be asked when it was met', async () => {
+    const town = createTown()
+    const relay = await openRelay(town, { refusals: 1 })
+    open.push(relay)
+    const bo = await home(town, { relays: [relay.peer] })
+    const ana = await home(town)
+    await bo[Symbol.asyncDispose]()
+    expect(await ana.write(bo.who, 'm-1')).toBe('at-relay')
+    const again = await home(town, { ...bo.install, relays: [relay.peer] })
+    await again.until(() => again.received.length === 1)
+  })
+
   test('is collected at a relay that was met before the post was opened', async () => {
     const town = createTown()
     const relay = await relayIn(town)
