@@ -21,6 +21,8 @@ let folder: string
 let relay: Relay
 let stranger: Stranger
 let liar: Liar
+/** Of both nodes, for whoever reads why something did not come. */
+const problems: string[] = []
 const [ana, bruno] = ['ana', 'bruno'].map((name) => ({ name, identity: identityFromPhrase(createPhrase()) })) as [
   Someone,
   Someone
@@ -52,6 +54,7 @@ async function open({ name, identity }: Someone): Promise<SoukNode> {
     directory: join(folder, name),
     identity,
     now,
+    onError: (error) => problems.push(`${name}: ${String(error)}`),
     network: { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, bootstrap }
   })
   const relays = async (): Promise<number> => (await node.profiles.get(identity.did))?.mailboxes.length ?? 0
@@ -66,7 +69,7 @@ async function seen<T>(node: SoukNode, what: string, look: () => Promise<T | und
   } catch (cause) {
     const orders = (await node.orders.list()).map((order) => [order.phase, order.undelivered, ...said(order)].join(' '))
     const [outgoing, kept] = [await node.letters.outgoing(), await node.letters.kept()]
-    const standing = { orders, outgoing, kept, peers: await node.peers.list() }
+    const standing = { orders, outgoing, kept, peers: await node.peers.list(), problems: problems.slice(-30) }
     throw new Error(`${what} did not come; ${JSON.stringify(standing, undefined, 1)}`, { cause })
   }
 }

@@ -97,8 +97,8 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
  */
 export const connectionBytes: Budget = { perSecond: 128 * 2 ** 20, burst: 256 * 2 ** 20 }
 
-/** What one connection brings in one round of the event loop, before others have theirs: two reads of a socket. */
-export const roundBytesMax = 128 * 1024
+/** What one connection brings in one round of the event loop, before others have theirs: one read of a socket. */
+export const roundBytesMax = 64 * 1024
 
 /** Bytes that come in over all connections of one peer without having been asked for: what all the rows below add up to. */
 export const unaskedBytes: Budget = { perSecond: 12 * 2 ** 20, burst: 64 * 2 ** 20 }
