@@ -139,12 +139,15 @@ class FedSearch implements Search {
   async #feed(): Promise<void> {
     while (!this.#isClosed) {
       const opening = this.#opened()
+      let isOpen = false
       try {
         await opening
+        isOpen = true
         await this.#feedSome()
         this.#failures = 0
       } catch (error) {
-        this.#forget(opening)
+        // An engine whose disk is full still answers: started again with each piece of news, it would not.
+        if (!isOpen || !isDiskFull(error)) this.#forget(opening)
         await this.#onFailure(error)
       }
     }
