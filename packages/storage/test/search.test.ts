@@ -194,6 +194,34 @@ describe('search', () => {
     await expect(storage.search.query({ text: 'thing' })).rejects.toThrow('does not work')
   })
 
+  test('an index whose disk is full is left alone, and goes on when there is room', async () => {
+    let opened = 0
+    let tried = Promise.withResolvers<void>()
+    let isFull = true
+    const engine: SearchEngine = {
+      open: async () => {
+        opened++
+        return 0
+      },
+      apply: async () => {
+        tried.resolve()
+        if (isFull) throw new Error('database or disk is full')
+      },
+      query: () => Promise.reject(new Error('not asked here')),
+      close: async () => undefined
+    }
+    await using storage = await createStorage({ level: new MemoryLevel(), now: () => nowMs, search: engine })
+    for (let n = 1; n <= 3; n++) {
+      tried = Promise.withResolvers()
+      await storage.records.put(listing(author(n)))
+      await tried.promise
+    }
+    isFull = false
+    await storage.records.put(listing(author(4)))
+    await storage.search.caughtUp(storage.records.lastSequence)
+    expect(opened).toBe(1)
+  })
+
   test.each<[string, SearchQuery]>([
     ['a price without a currency', { priceMin: 1n }],
     ['an order by price without a currency', { sort: 'price-ascending' }],
