@@ -121,18 +121,19 @@ class FedSearch implements Search {
     this.#rejectWaiters(new StorageError('closed', 'the store was closed'))
   }
 
-  /** A thread that died under a question is started again, and asked once more. */
+  /** A thread that died under a question is started again, and asked again: it may have died of somebody else's. */
   async #ask(query: IndexQuery): Promise<IndexResult> {
     const { engine } = this.#init
-    const opening = this.#opened()
-    try {
-      await opening
-      return await engine.query(query)
-    } catch {
-      this.#throwIfClosed()
-      this.#forget(opening)
-      await this.#opened()
-      return engine.query(query)
+    for (let attempt = 0; ; attempt++) {
+      const opening = this.#opened()
+      try {
+        await opening
+        return await engine.query(query)
+      } catch (error) {
+        this.#throwIfClosed()
+        this.#forget(opening)
+        if (attempt === restartsMax) throw error
+      }
     }
   }
 
