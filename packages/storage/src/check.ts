@@ -54,39 +54,26 @@ export async function checkRecords(
   init: CheckInit,
   { depth, signal }: { depth: CheckDepth; signal?: AbortSignal }
 ): Promise<CheckReport> {
-  const snapshot = init.tables.sync.snapshot()
-  const view = { tables: init.tables, snapshot }
-  let suspects: string[]
+  // Both read what is stored now, whenever they come to it. What changes in between all the same makes a suspect more.
+  await using sums = init.tables.partitions.iterator()
+  await using ids = init.tables.sync.iterator()
+  const written = new Map((await sums.all()).map(([key, value]) => [mapKey(key), decodePartition(value)]))
+  const found = depth === 'ids' ? await sumIndex(ids, signal) : await sumWhole(ids, init.tables, { depth, signal })
+  const suspects = [...new Set([...written.keys(), ...found.keys()])].filter(
+    (key) => !sameSum(written.get(key) ?? emptyPartition, found.get(key) ?? emptyPartition)
+  )
   let records = 0
-  try {
-    const written = await readSums(view)
-    const found = depth === 'ids' ? await sumIndex(view, signal) : await sumWhole(view, { depth, signal })
-    suspects = [...new Set([...written.keys(), ...found.keys()])].filter(
-      (key) => !sameSum(written.get(key) ?? emptyPartition, found.get(key) ?? emptyPartition)
-    )
-    for (const { count } of found.values()) records += count
-  } finally {
-    await snapshot.close()
-  }
+  for (const { count } of found.values()) records += count
   return { records, damaged: suspects.length === 0 ? [] : await repair(init, suspects) }
 }
 
-interface View {
-  readonly tables: Tables
-  readonly snapshot: ReturnType<Tables['sync']['snapshot']>
-}
-
+type Ids = Parameters<typeof scan<Uint8Array, Uint8Array>>[0]
 type Sums = Map<string, PartitionSum>
 
-async function readSums({ tables, snapshot }: View): Promise<Sums> {
-  const rows = await tables.partitions.iterator({ snapshot }).all()
-  return new Map(rows.map(([key, value]) => [mapKey(key), decodePartition(value)]))
-}
-
 /** Sums of what the index of ids holds. */
-async function sumIndex({ tables, snapshot }: View, signal: AbortSignal | undefined): Promise<Sums> {
+async function sumIndex(ids: Ids, signal: AbortSignal | undefined): Promise<Sums> {
   const sums: Sums = new Map()
-  for await (const rows of scan(tables.sync.iterator({ snapshot }), scanRows)) {
+  for await (const rows of scan(ids, scanRows)) {
     signal?.throwIfAborted()
     for (const [key, value] of rows) count(sums, key, value)
   }
@@ -95,17 +82,15 @@ async function sumIndex({ tables, snapshot }: View, signal: AbortSignal | undefi
 
 /** Sums of what the index of ids holds and whose bytes are what was stored, or what their author signed. */
 async function sumWhole(
-  { tables, snapshot }: View,
+  ids: Ids,
+  tables: Tables,
   { depth, signal }: { depth: CheckDepth; signal: AbortSignal | undefined }
 ): Promise<Sums> {
   const isGood = depth === 'signatures' ? isWhole : isIntact
   const sums: Sums = new Map()
-  for await (const rows of scan(tables.sync.iterator({ snapshot }), scanRows)) {
+  for await (const rows of scan(ids, scanRows)) {
     signal?.throwIfAborted()
-    const values = await tables.records.getMany(
-      rows.map(([key]) => digestOfKey(key)),
-      { snapshot }
-    )
+    const values = await tables.records.getMany(rows.map(([key]) => digestOfKey(key)))
     rows.forEach(([key, value], index) => {
       if (isGood(key, values[index])) count(sums, key, value)
     })

@@ -2,12 +2,13 @@ import { mkdir, readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { StorageError } from './errors.ts'
+import { StoreLevel } from './store-level.ts'
 import { isWholeTable } from './table-file.ts'
-import type { LevelDatabase } from './tables.ts'
+import type { LevelDatabase, Reopenable } from './tables.ts'
 
 /** A database that is open, and whether its files had to be repaired first. */
 export interface OpenedDatabase {
-  readonly level: LevelDatabase
+  readonly level: LevelDatabase & Partial<Reopenable>
   readonly repaired: boolean
 }
 
@@ -25,7 +26,7 @@ export async function openDatabase(path: string): Promise<OpenedDatabase> {
   const broken = await brokenTables(path)
   if (broken.length > 0) await putAside(path, broken)
   if (broken.length > 0 || !(await isListSound(path))) return { level: await repairDatabase(path), repaired: true }
-  const level = new Level<string>(path) as LevelDatabase
+  const level = new StoreLevel(path)
   try {
     await level.open()
     return { level, repaired: false }
@@ -48,10 +49,10 @@ function isDamage(error: unknown): boolean {
 const repairer = Level as unknown as { repair(location: string): Promise<void> }
 
 /** Level keeps what it can read of broken files, and puts those that it cannot into `lost`. */
-async function repairDatabase(path: string): Promise<LevelDatabase> {
+async function repairDatabase(path: string): Promise<OpenedDatabase['level']> {
   try {
     await repairer.repair(path)
-    const level = new Level<string>(path) as LevelDatabase
+    const level = new StoreLevel(path)
     await level.open()
     return level
   } catch (error) {

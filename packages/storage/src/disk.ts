@@ -3,7 +3,7 @@ import { open, rm, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { StorageError } from './errors.ts'
 import { Emitter, type Unsubscribe } from './events.ts'
-import type { LevelDatabase, RowOp, StorageOp } from './tables.ts'
+import type { LevelDatabase, Reopenable, RowOp, StorageOp } from './tables.ts'
 
 /** Whether the store takes what peers send. */
 export type DiskState = 'ok' | 'read-only'
@@ -31,9 +31,7 @@ export interface Disk {
 
 /** What {@link createDisk} works on. */
 export interface DiskInit {
-  readonly level: LevelDatabase
-  /** Reopens the sublevels, which close with their database. */
-  readonly reopened: () => Promise<void>
+  readonly level: LevelDatabase & Partial<Reopenable>
   /** The reserve file and its size; none for a database in memory. */
   readonly reserve: Reserve | undefined
   /** A second one, which is not touched while the database is open: without any space it does not open again. */
@@ -58,8 +56,8 @@ class GuardedDisk implements Disk {
   #timer: NodeJS.Timeout | undefined
   /** Settles, with the error if there was one, when the reserve has been written. */
   readonly #reserving: Promise<unknown>
-  #reopening: Promise<void> | undefined
   #entering: Promise<void> | undefined
+  #recovering: Promise<boolean> | undefined
   #isClosed = false
 
   constructor(init: DiskInit) {
@@ -79,7 +77,6 @@ class GuardedDisk implements Disk {
   async commit(ops: readonly (StorageOp | RowOp)[], { sync = false }: { sync?: boolean } = {}): Promise<void> {
     if (this.#isClosed) throw new StorageError('closed', 'the store was closed; nothing more is written')
     if (this.#state === 'read-only' && !sync) throw readOnly()
-    await this.#reopening
     try {
       await this.#write(ops, sync)
     } catch (error) {
@@ -92,27 +89,46 @@ class GuardedDisk implements Disk {
     }
   }
 
-  async recover(): Promise<boolean> {
+  recover(): Promise<boolean> {
+    this.#recovering ??= this.#recover().finally(() => {
+      this.#recovering = undefined
+    })
+    return this.#recovering
+  }
+
+  async #recover(): Promise<boolean> {
     if (this.#state === 'ok') return true
+    await this.#entering
+    const isReserved = await this.#reserve().then(
+      () => true,
+      () => false
+    )
+    if (isReserved && (await this.#takesWrites())) {
+      clearInterval(this.#timer)
+      this.#entering = undefined
+      this.#setState('ok')
+      return true
+    }
+    await this.#freeReserve({ reopens: isReserved })
+    return false
+  }
+
+  async #takesWrites(): Promise<boolean> {
     try {
-      await this.#reserve()
       await this.#reopen()
-      await this.#init.level.put('probe', '', { sync: true } as object)
+      await this.#write([probe], true)
+      return true
     } catch {
-      await this.#dropReserve()
       return false
     }
-    clearInterval(this.#timer)
-    this.#entering = undefined
-    this.#setState('ok')
-    return true
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
-    clearInterval(this.#timer)
     await this.#reserving
-    await this.#reopening
+    await this.#entering
+    await this.#recovering
+    clearInterval(this.#timer)
     if (this.#state === 'read-only') await this.#keepWhatIsLeft()
   }
 
@@ -124,7 +140,7 @@ class GuardedDisk implements Disk {
     await take({ ...lastReserve, bytes }).catch(() => undefined)
   }
 
-  #write(ops: readonly (StorageOp | RowOp)[], sync: boolean): Promise<void> {
+  #write(ops: readonly (StorageOp | RowOp | typeof probe)[], sync: boolean): Promise<void> {
     // `sync` belongs to the database on disk; others ignore it.
     return this.#init.level.batch(ops as never, { sync } as object)
   }
@@ -134,28 +150,27 @@ class GuardedDisk implements Disk {
    * time, and nothing could be read either.
    */
   #enterReadOnly(): Promise<void> {
-    this.#entering ??= this.#freeReserve({ reopens: true })
+    this.#entering ??= this.#enter({ reopens: true })
     return this.#entering
   }
 
-  async #freeReserve({ reopens }: { reopens: boolean }): Promise<void> {
+  async #enter(options: { reopens: boolean }): Promise<void> {
     this.#setState('read-only')
     await this.#reserving
-    await this.#dropReserve()
-    if (reopens) await this.#reopen().catch(() => undefined)
+    await this.#freeReserve(options)
     this.#timer = setInterval(() => void this.recover(), this.#init.recoverEveryMs).unref()
   }
 
-  /** Concurrent failures share one reopening. */
-  #reopen(): Promise<void> {
-    this.#reopening ??= this.#reopenOnce().finally(() => (this.#reopening = undefined))
-    return this.#reopening
+  /** What cannot be removed or opened now is tried again with the next recovery. */
+  async #freeReserve({ reopens }: { reopens: boolean }): Promise<void> {
+    const { reserve } = this.#init
+    if (reserve !== undefined) await rm(reserve.path, { force: true }).catch(() => undefined)
+    if (reopens) await this.#reopen().catch(() => undefined)
   }
 
-  async #reopenOnce(): Promise<void> {
-    await this.#init.level.close()
-    await this.#init.level.open()
-    await this.#init.reopened()
+  /** A database in memory has no files that a failed write could have broken. */
+  async #reopen(): Promise<void> {
+    await this.#init.level.reopen?.()
   }
 
   #setState(state: DiskState): void {
@@ -166,7 +181,7 @@ class GuardedDisk implements Disk {
   async #onReserveFailed(error: unknown): Promise<void> {
     if (!isDiskFull(error)) return
     // No write has failed: the database is as it should be, and is being read.
-    this.#entering ??= this.#freeReserve({ reopens: false })
+    this.#entering ??= this.#enter({ reopens: false })
     await this.#entering
   }
 
@@ -177,11 +192,10 @@ class GuardedDisk implements Disk {
       await take(reserve)
     }
   }
-
-  async #dropReserve(): Promise<void> {
-    if (this.#init.reserve !== undefined) await rm(this.#init.reserve.path, { force: true })
-  }
 }
+
+/** A write that shows whether there is room. */
+const probe = { type: 'put', key: 'probe', value: '' } as const
 
 /** True for an error that means "no space left", from Level or from the file system. */
 export function isDiskFull(error: unknown): boolean {

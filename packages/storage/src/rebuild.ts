@@ -64,16 +64,11 @@ export async function refill({
   disk: Disk
   records: RecordStore
 }): Promise<void> {
-  const snapshot = tables.records.snapshot()
-  try {
-    for await (const rows of scan(tables.records.iterator({ snapshot }), scanRows)) {
-      const stored = rows.map(([key, value]) => decodeStored(digestOfKey(key), value))
-      const kept = await putAll(records, stored)
-      const lost = rows.filter((_, index) => !kept.has(stored[index]?.record))
-      await disk.commit(lost.map(([key]): StorageOp => ({ type: 'del', sublevel: tables.records, key })))
-    }
-  } finally {
-    await snapshot.close()
+  for await (const rows of scan(tables.records.iterator(), scanRows)) {
+    const stored = rows.map(([key, value]) => decodeStored(digestOfKey(key), value))
+    const kept = await putAll(records, stored)
+    const lost = rows.filter((_, index) => !kept.has(stored[index]?.record))
+    await disk.commit(lost.map(([key]): StorageOp => ({ type: 'del', sublevel: tables.records, key })))
   }
   await disk.commit([{ type: 'del', sublevel: tables.meta, key: 'rebuilding' }], { sync: true })
 }

@@ -129,7 +129,6 @@ interface Parts {
   readonly opened: Opening
   readonly lane: ReturnType<typeof createLane>
   readonly tables: Tables
-  readonly sublevels: Set<LevelDatabase>
   readonly records: RecordStore
   readonly sync: SyncSource
   readonly search: ReturnType<typeof startSearch>
@@ -159,13 +158,16 @@ async function openFreeing(directory: string, [reserve, ...others]: readonly str
   }
 }
 
-async function openParts(level: LevelDatabase, init: StorageInit, { repaired }: { repaired: boolean }): Promise<Parts> {
+async function openParts(
+  level: OpenedDatabase['level'],
+  init: StorageInit,
+  { repaired }: { repaired: boolean }
+): Promise<Parts> {
   const { now, directory } = init
   const tables = openTables(level)
   if (repaired || (await isRebuilding(tables))) await clearDerived(tables, level)
   const epoch = await openSchema(level, tables)
-  const sublevels = new Set<LevelDatabase>(Object.values(tables))
-  const bare = createDisk({ level, ...reservesOf(init), recoverEveryMs, reopened: () => openAll(sublevels) })
+  const bare = createDisk({ level, ...reservesOf(init), recoverEveryMs })
   const copy =
     directory === undefined
       ? undefined
@@ -199,7 +201,6 @@ async function openParts(level: LevelDatabase, init: StorageInit, { repaired }: 
     opened: { repaired, restored: { rows: 0, copyDamaged: false, ...copy?.restored, ownRecords } },
     lane,
     tables,
-    sublevels,
     records,
     search: init.search === 'off' ? searchOff() : startSearch({ engine: engineOf(init), records, tables, epoch, now }),
     sync: createSyncSource({ tables, disk, epoch, partitions, sequences, refused, now }),
@@ -297,14 +298,13 @@ class LevelStorage implements Storage {
 
   sublevel<V>(name: string, { values }: { values: 'json' | 'bytes' }): Sublevel<V> & Sublevel<Uint8Array> {
     const full = `x-${checkedName(name)}`
-    const { level, sublevels } = this.#parts
+    const { level } = this.#parts
     const known = this.#given.get(`${full} ${values}`) as Sublevel<V> & Sublevel<Uint8Array>
     if (known !== undefined) return known
     const sublevel =
       values === 'json'
         ? jsonSublevel<V>(level, full)
         : level.sublevel<string, Uint8Array>(full, { valueEncoding: 'view' })
-    sublevels.add(sublevel as unknown as LevelDatabase)
     this.#given.set(`${full} ${values}`, sublevel)
     return sublevel as unknown as Sublevel<V> & Sublevel<Uint8Array>
   }
@@ -360,10 +360,6 @@ function reservesOf({ directory }: StorageInit): Pick<DiskInit, 'reserve' | 'las
 function engineOf({ directory, search }: StorageInit): SearchEngine {
   if (search !== undefined && search !== 'off') return search
   return createWorkerEngine(directory === undefined ? ':memory:' : join(directory, 'search.sqlite'))
-}
-
-async function openAll(sublevels: Iterable<LevelDatabase>): Promise<void> {
-  for (const sublevel of sublevels) await sublevel.open()
 }
 
 async function countOf(table: Tables['stale']): Promise<number> {

@@ -3,6 +3,12 @@ import type { AbstractLevel, AbstractSublevel } from 'abstract-level'
 /** The database below: `Level` on disk, `MemoryLevel` in a simulation. Keys and values default to strings. */
 export type LevelDatabase = AbstractLevel<string | Buffer | Uint8Array>
 
+/** One whose files a failed write can leave unusable until they are opened again. */
+export interface Reopenable {
+  /** Closes and opens the files while reads, writes and iterators of all sublevels wait. */
+  reopen(): Promise<void>
+}
+
 /** A named part of the database with its own key and value types. */
 export type Sublevel<V, K = string> = AbstractSublevel<LevelDatabase, string | Buffer | Uint8Array, K, V>
 

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as nextRound } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { MemoryLevel } from 'memory-level'
 import { describe, expect, test } from 'vitest'
@@ -15,6 +17,9 @@ import { temporaryDirectory } from './fixtures.ts'
 /** A database on a disk that can be full: like Level, a failed write makes it refuse all until it is opened again. */
 class FullLevel extends MemoryLevel {
   isFull = false
+  reopened = 0
+  /** The file whose space opening needs. */
+  needs: string | undefined
   #isBroken = false
 
   // The underscored methods are what implementations provide; the types list only what callers use.
@@ -31,10 +36,10 @@ class FullLevel extends MemoryLevel {
     return super._put(...given)
   }
 
-  async _open(...given: unknown[]): Promise<void> {
+  async reopen(): Promise<void> {
+    if (this.needs !== undefined && existsSync(this.needs)) throw new Error('IO error: No space left on device')
     this.#isBroken = false
-    // @ts-expect-error See above.
-    return super._open(...given)
+    this.reopened++
   }
 
   #write(): void {
@@ -61,6 +66,23 @@ async function mounts(): Promise<boolean> {
   }
 }
 
+/** Reads over and over while something else goes on; fails with the first read that fails. */
+function readOn(read: () => Promise<void>): AsyncDisposable & { end(): Promise<void> } {
+  let isEnding = false
+  const reading = (async () => {
+    for (let count = 0; !isEnding || count === 0; count++) {
+      await read()
+      await nextRound()
+    }
+  })()
+  const end = (): Promise<void> => {
+    isEnding = true
+    return reading
+  }
+  reading.catch(() => undefined)
+  return { end, [Symbol.asyncDispose]: () => end().catch(() => undefined) }
+}
+
 /** Fills the disk under an open store, empties it again, and says which order events are there in the end. */
 async function eventsAfterFilling(disk: string): Promise<string[]> {
   const init = { directory: join(disk, 'store'), now: () => nowMs, search: 'off' } as const
@@ -72,6 +94,7 @@ async function eventsAfterFilling(disk: string): Promise<string[]> {
     await storage.orders.append(event('before'))
   }
   await using storage = await createStorage(init)
+  await using reader = readOn(async () => expect(await storage.records.get(kept.id)).toEqual(kept))
   await writeFile(filler, randomBytes(44 << 20)).catch(() => undefined)
   await expect(storage.orders.append(event('full')).then(() => storage.state)).resolves.toBe('read-only')
   await expect(storage.records.put(listing(author(1)))).rejects.toMatchObject({ code: 'read-only' })
@@ -85,6 +108,7 @@ async function eventsAfterFilling(disk: string): Promise<string[]> {
   expect(await storage.recover()).toBe(true)
   expect(await storage.records.put(listing(author(1)))).toEqual(['stored'])
   await storage.orders.append(event('after'))
+  await reader.end()
   await storage.close()
   await using again = await createStorage(init)
   expect(await again.checked).toEqual({ records: 2, damaged: [] })
@@ -139,8 +163,7 @@ describe('a full disk', () => {
     const init = {
       level: level,
       reserve: { path, bytes: 4096 },
-      recoverEveryMs: 60_000,
-      reopened: () => sublevel.open()
+      recoverEveryMs: 60_000
     }
     await createDisk(init).close()
     const disk = createDisk(init)
@@ -159,6 +182,27 @@ describe('a full disk', () => {
     level.isFull = false
     expect(await disk.recover()).toBe(true)
     expect(await size()).toBe(4096)
+    await disk.close()
+  })
+
+  test('what is left is for opening: the reserve is not taken if the database does not open then', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'reserve')
+    const level = new FullLevel()
+    await level.open()
+    const disk = createDisk({ level, reserve: { path, bytes: 4096 }, recoverEveryMs: 60_000 })
+    const op = { type: 'put', sublevel: jsonSublevel<number>(level, 'x'), key: 'a', value: 1 } as const
+    level.isFull = true
+    await expect(disk.commit([op])).rejects.toMatchObject({ code: 'read-only' })
+    expect(level.reopened).toBe(1)
+    level.needs = path
+    expect(await disk.recover()).toBe(false)
+    expect(level.reopened).toBe(2)
+    expect(existsSync(path)).toBe(false)
+    level.needs = undefined
+    level.isFull = false
+    expect(await Promise.all([disk.recover(), disk.recover()])).toEqual([true, true])
+    expect(level.reopened).toBe(3)
     await disk.close()
   })
 
