@@ -27,10 +27,18 @@ async function damage(level: MemoryLevel, { id }: SoukRecord<'listing'>, at: num
   await table.put(recordDigest(id), bytes)
 }
 
+/** A file's bytes; undefined when Level has removed it since its name was read. */
+async function readIfThere(path: string): Promise<Buffer | undefined> {
+  return readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    return undefined
+  })
+}
+
 /** Flips a bit of these bytes in the files of a store, in place, once Level has moved them from its log into a table. */
 async function flipInTable(level: string, bytes: Uint8Array): Promise<boolean> {
   const names = (await readdir(level)).filter((name) => /\.(ldb|log)$/.test(name))
-  const files = await Promise.all(names.map((name) => readFile(join(level, name))))
+  const files = await Promise.all(names.map((name) => readIfThere(join(level, name))))
   const having = names.filter((_, index) => files[index]?.includes(Buffer.from(bytes)))
   const [name, ...others] = having
   if (name === undefined || others.length > 0 || name.endsWith('.log')) return false
