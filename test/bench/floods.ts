@@ -69,7 +69,8 @@ export async function benchFloods(only = ''): Promise<Report> {
   process.stderr.write(`${columns.map(([name, width]) => name.padStart(width)).join(' ')}\n`)
   for (const [attack, kind, init] of runs.filter(([name]) => name.includes(only))) {
     await using arena = await createRelayArena()
-    const figures = await arena.attack(attack, { dialsMin: 20, quietMs: 2000, ...init })
+    const seen = await arena.attack(attack, { dialsMin: 20, quietMs: 1000, ...init })
+    const figures = { ...seen, ...(await arena.cost(attack, { quietMs: 1000, ...init })) }
     process.stderr.write(`${columns.map(([, width, cell]) => cell(figures).padStart(width)).join(' ')}\n`)
     Object.assign(report, measured(figures, kind))
   }
@@ -103,6 +104,8 @@ const columns: readonly (readonly [name: string, width: number, cell: (figures: 
   ['p50 ms', 7, ({ honestP50Ms }) => round(honestP50Ms)],
   ['p99 ms', 7, ({ honestP99Ms }) => round(honestP99Ms)],
   ['before', 7, ({ quietP99Ms }) => round(quietP99Ms)],
+  ['pings', 6, ({ honestPings }) => `${honestPings}`],
+  ['no core', 8, ({ victimWaitedMs }) => round(victimWaitedMs)],
   ['delivery', 9, ({ deliveryP50Ms }) => round(deliveryP50Ms)],
   ['dials', 6, ({ honestDialShare }) => `${(honestDialShare * 100).toFixed(0)} %`],
   ['CPU ms', 7, ({ victimCpuMs }) => round(victimCpuMs)],

@@ -4,13 +4,27 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createDevnet, type Person, soukCommand } from '@souk/devnet'
 import type { RelayConfigInput } from '@souk/relay'
-import { commandOf, cpuMsOf, forgetPeakRss, peakRssBytesOf, type Program, rssBytesOf, startProgram } from './process.ts'
+import {
+  commandOf,
+  cpuMsOf,
+  forgetPeakRss,
+  peakRssBytesOf,
+  type Program,
+  rssBytesOf,
+  startProgram,
+  waitedMsOf
+} from './process.ts'
 import type { Target } from './wire.ts'
 
 /** Who is attacked, while honest people use it. */
 export interface Arena extends AsyncDisposable {
   /** Runs one attack in a process of its own, and tells what it did to the victim and to the honest. */
   attack(name: string, init?: AttackInit): Promise<Figures>
+  /**
+   * Runs one attack while the honest are connected and silent: what they cost the victim, a third of a core, is ten
+   * times what some attacks do, and never the same twice.
+   */
+  cost(name: string, init?: AttackInit): Promise<Cost>
   /** False when an attack has ended the victim. */
   readonly isAlive: boolean
   /** Resident now, over what was when the victim had settled. */
@@ -37,8 +51,16 @@ export interface AttackInit {
   readonly dialsMin?: number
 }
 
+/** Processor time. */
+export interface Cost {
+  /** Over what the victim takes in the same time without the attack. */
+  readonly victimCpuMs: number
+  /** The attack's own, and what it took to make what was sent: signatures, work. What was made and never sent is not counted. */
+  readonly attackerCpuMs: number
+}
+
 /** What an attack did. Times of honest people in milliseconds; undefined where too few were sampled. */
-export interface Figures {
+export interface Figures extends Cost {
   readonly attack: string
   readonly identities: number
   readonly addresses: number
@@ -70,14 +92,14 @@ export interface Figures {
   readonly honestP99Ms: number | undefined
   /** The same before the attack, in the same arena: what the machine and the honest themselves make of it. */
   readonly quietP99Ms: number | undefined
+  /** Pings that these are of. */
+  readonly honestPings: number
   readonly deliveryP50Ms: number | undefined
   readonly deliveryP99Ms: number | undefined
   readonly honestDialShare: number
   readonly honestDials: number
-  /** Over what the victim takes in the same time for the honest alone. */
-  readonly victimCpuMs: number
-  /** The attack's own, and what it took to make what was sent: signatures, work. What was made and never sent is not counted. */
-  readonly attackerCpuMs: number
+  /** How long the victim's main thread had something to do and no core: what a machine of more cores would not add. */
+  readonly victimWaitedMs: number
 }
 
 /** Only where the victim does nothing: on a busy machine the attacker itself may need seconds. */
@@ -87,6 +109,16 @@ const quietMsDefault = 100
 /** Compiling and the first look around are over by then. */
 const settleMs = 1500
 const lookMs = 50
+/** A victim has settled when it takes a tenth of a core; or after ten seconds, whatever it does. */
+const settledShare = 0.1
+const settleLookMs = 200
+const settleLooksMax = 50
+/**
+ * All but the victim are machines elsewhere, which do not take its cores. Here they stand back for it (nice(1)): what the
+ * honest wait is the victim's doing, then, not that of two cores for five programs. Whoever measures does not wait
+ * either.
+ */
+const niceness = { ping: 0, talk: 10, dial: 10, attacker: 19 } as const
 
 /**
  * A relay as its operator runs it, that counts addresses of 127.0.0.0/8 like all others.
@@ -142,14 +174,30 @@ interface ArenaInit {
 async function createArena(init: ArenaInit): Promise<Arena> {
   await using stack = new AsyncDisposableStack()
   const { target, pid } = init
-  const honest = ['talk', 'dial'].map((role) =>
-    stack.use(startProgram(commandOf(new URL('./honest.ts', import.meta.url), { role, target })))
+  const start = (nice: number, module: string, words = {}): Program =>
+    stack.use(startProgram(['nice', '-n', `${nice}`, ...commandOf(new URL(module, import.meta.url), words)]))
+  const honest = (['ping', 'talk', 'dial'] as const).map((role) =>
+    start(niceness[role], './honest.ts', { role, target })
   )
   await Promise.all(honest.map((one) => one.next()))
-  const attacker = stack.use(startProgram(commandOf(new URL('./attacker.ts', import.meta.url))))
+  const attacker = start(niceness.attacker, './attacker.ts')
   await sleep(settleMs)
   const startBytes = await rssBytesOf(pid)
   let attacks = 0
+  /** Resolves when the attack can begin, to what begins it and resolves when it is over. */
+  const prepare = async (name: string, options: AttackInit): Promise<() => Promise<AttackerWords>> => {
+    const { identities = 1, addresses = 1, spread = 'near', limitMs = limitMsDefault } = options
+    const from = addressesFor({ number: ++attacks, identities, addresses, spread })
+    attacker.tell(JSON.stringify({ attack: name, target, from }))
+    await attacker.next()
+    return async () => {
+      attacker.tell('go')
+      const timer = setTimeout(() => attacker.tell('stop'), limitMs)
+      const done = (await attacker.next()) as unknown as AttackerWords
+      clearTimeout(timer)
+      return done
+    }
+  }
   return own<Omit<Arena, typeof Symbol.asyncDispose>>(
     {
       get isAlive() {
@@ -157,26 +205,21 @@ async function createArena(init: ArenaInit): Promise<Arena> {
       },
       rssGrowthMiB: async () => ((await rssBytesOf(pid)) - startBytes) / 2 ** 20,
       async attack(name, options = {}) {
-        const { identities = 1, addresses = 1, spread = 'near', limitMs = limitMsDefault } = options
         const { quietMs = quietMsDefault, dialsMin = 10 } = options
-        const from = addressesFor({ number: ++attacks, identities, addresses, spread })
-        attacker.tell(JSON.stringify({ attack: name, target, from }))
+        const go = prepare(name, options)
         // Before each attack: what the honest cost changes with what the victim has to remember.
-        const quiet = await lookOn(init, honest, () => Promise.all([attacker.next(), sleep(quietMs)]))
+        const quiet = await lookOn(init, honest, () => Promise.all([go, sleep(quietMs)]))
         const steadyBytes = await rssBytesOf(pid)
-        let done: AttackerWords | undefined
         const seen = await lookOn(init, honest, async (dials) => {
-          attacker.tell('go')
-          const timer = setTimeout(() => attacker.tell('stop'), limitMs)
-          done = (await attacker.next()) as unknown as AttackerWords
-          clearTimeout(timer)
+          const words = await (await go)()
           while ((await dials()) < dialsMin && init.isAlive()) await sleep(lookMs)
+          return words
         })
-        if (done === undefined) throw new Error(`the attacker of ${name} said nothing`)
+        const done = seen.result
         return {
           attack: name,
-          identities,
-          addresses,
+          identities: options.identities ?? 1,
+          addresses: options.addresses ?? 1,
           sent: done.sent,
           messagesTakenBeforeCut: seen.judged === undefined ? undefined : seen.judged - seen.deliveries,
           admitted: done.admitted,
@@ -187,9 +230,21 @@ async function createArena(init: ArenaInit): Promise<Arena> {
           rssGrowthMiB: (seen.peakBytes - steadyBytes) / 2 ** 20,
           quietP99Ms: quiet.honest.honestP99Ms,
           ...seen.honest,
-          victimCpuMs: seen.cpuMs - quiet.cpuMs * (seen.tookMs / quiet.tookMs),
-          attackerCpuMs: done.cpuMs + done.preparingCpuMs * shareSent(done)
+          victimWaitedMs: seen.waitedMs,
+          ...costOf({ quiet, seen, done })
         }
+      },
+      async cost(name, options = {}) {
+        const go = await prepare(name, options)
+        for (const one of honest) one.tell('rest')
+        await settled(pid)
+        const quiet = await clocked(pid, () => sleep(options.quietMs ?? quietMsDefault))
+        const seen = await clocked(pid, async () => {
+          const words = await go()
+          await settled(pid)
+          return words
+        })
+        return costOf({ quiet, seen, done: seen.result })
       }
     },
     stack.move()
@@ -201,6 +256,42 @@ interface AttackerWords extends Pick<Figures, 'sent' | 'admitted' | 'cut' | 'too
   readonly preparingCpuMs: number
   /** Things made before the attack; 0 where what it says costs nothing to make. */
   readonly made: number
+}
+
+/** What a process took for a task. */
+interface Clocked<T> {
+  readonly result: T
+  readonly tookMs: number
+  readonly cpuMs: number
+  /** As {@link Figures.victimWaitedMs}. */
+  readonly waitedMs: number
+}
+
+async function clocked<T>(pid: number, task: () => Promise<T>): Promise<Clocked<T>> {
+  const [cpuMs, waitedMs, startMs] = [await cpuMsOf(pid), await waitedMsOf(pid), performance.now()]
+  const result = await task()
+  return {
+    result,
+    tookMs: performance.now() - startMs,
+    cpuMs: (await cpuMsOf(pid)) - cpuMs,
+    waitedMs: (await waitedMsOf(pid)) - waitedMs
+  }
+}
+
+/** Resolves when a process has next to nothing left to do. */
+async function settled(pid: number): Promise<void> {
+  for (let looks = 0; looks < settleLooksMax; looks++) {
+    const { cpuMs } = await clocked(pid, () => sleep(settleLookMs))
+    if (cpuMs <= settledShare * settleLookMs) return
+  }
+}
+
+function costOf(of: { quiet: Clocked<unknown>; seen: Clocked<unknown>; done: AttackerWords }): Cost {
+  const { quiet, seen, done } = of
+  return {
+    victimCpuMs: seen.cpuMs - quiet.cpuMs * (seen.tookMs / quiet.tookMs),
+    attackerCpuMs: done.cpuMs + done.preparingCpuMs * shareSent(done)
+  }
 }
 
 function shareSent({ sent, made }: AttackerWords): number {
@@ -215,10 +306,10 @@ interface HonestWords {
 }
 
 /** What happens to a victim and the honest while something is done. */
-async function lookOn(
+async function lookOn<T>(
   { pid, judged }: ArenaInit,
   honest: readonly Program[],
-  task: (dials: () => Promise<number>) => Promise<unknown>
+  task: (dials: () => Promise<number>) => Promise<T>
 ) {
   const samples = async (): Promise<HonestWords> => {
     for (const one of honest) one.tell('samples')
@@ -232,15 +323,12 @@ async function lookOn(
   await forgetPeakRss(pid)
   for (const one of honest) one.tell('begin')
   const watchedFromMs = performance.now()
-  const [judgedBefore, cpuBefore, startMs] = [await judged?.(), await cpuMsOf(pid), performance.now()]
-  await task(async () => (await samples()).dialsMs.length)
-  const tookMs = performance.now() - startMs
-  const cpuMs = (await cpuMsOf(pid)) - cpuBefore
+  const judgedBefore = await judged?.()
+  const clock = await clocked(pid, () => task(async () => (await samples()).dialsMs.length))
   const { pingsMs, deliveriesMs, dialsMs } = await samples()
   const judgedAfter = await judged?.()
   return {
-    tookMs,
-    cpuMs,
+    ...clock,
     watchedMs: performance.now() - watchedFromMs,
     peakBytes: await peakRssBytesOf(pid),
     judged: judgedBefore === undefined ? undefined : (judgedAfter ?? 0) - judgedBefore,
@@ -248,6 +336,7 @@ async function lookOn(
     honest: {
       honestP50Ms: quantile(pingsMs, 0.5),
       honestP99Ms: quantile(pingsMs, 0.99),
+      honestPings: pingsMs.length,
       deliveryP50Ms: quantile(deliveriesMs, 0.5),
       deliveryP99Ms: quantile(deliveriesMs, 0.99),
       honestDials: dialsMs.length,

@@ -1,17 +1,17 @@
 /**
- * What honest people see of a victim, in a process of its own, from `begin` to `end`: how fast it answers a ping, how
- * fast a listing gets through it to somebody else, or whether it lets newcomers in.
+ * What honest people see of a victim from `begin` on, each in a process of its own: how fast it answers a ping, how fast
+ * a listing gets through it to somebody else, or whether it lets newcomers in.
  */
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import { openRecord } from '@souk/records'
 import { startStranger, type Stranger } from '../system/stranger.ts'
 import { createSigner, sealListing } from './listings.ts'
-import { connectHostile, type Hostile, type Target } from './wire.ts'
+import { connectHostile, type Target } from './wire.ts'
 
 interface HonestInit {
-  readonly role: 'talk' | 'dial'
+  readonly role: 'ping' | 'talk' | 'dial'
   readonly target: Target
 }
 
@@ -23,8 +23,11 @@ interface Samples {
 }
 
 const { role, target } = JSON.parse(process.argv[2] ?? '') as HonestInit
-const pingEveryMs = 10
-const pingsPerStream = 300
+/** The rate at which a peer may ping for ever. */
+const pingEveryMs = 5
+/** libp2p ends a ping stream after ten seconds. */
+const pingsPerStream = 600
+const pingBytes = 32
 const publishEveryMs = 100
 const dialEveryMs = 50
 /** What honest people wait for anything: longer than any bound, so that what is slow is not taken for what fails. */
@@ -33,11 +36,18 @@ const timeoutMs = 20_000
 const author = createSigner()
 let revision = 0
 let samples: Samples = { pingsMs: [], deliveriesMs: [], dialsMs: [] }
-await (role === 'talk' ? talk() : dial())
+/** Connected, and silent: what the victim does is for somebody else. */
+let isResting = false
+const unanswered = new Set<Promise<void>>()
+await { ping, talk, dial }[role]()
 say({ event: 'ready' })
 for await (const line of createInterface({ input: process.stdin })) {
+  isResting = line === 'rest'
   if (line === 'begin') samples = { pingsMs: [], deliveriesMs: [], dialsMs: [] }
-  else say({ event: 'samples', ...samples })
+  else if (line === 'samples') {
+    await Promise.all(unanswered)
+    say({ event: 'samples', ...samples })
+  }
 }
 process.exit(0)
 
@@ -45,20 +55,76 @@ function say(words: object): void {
   process.stdout.write(`${JSON.stringify(words)}\n`)
 }
 
+/**
+ * Pings in time, whether the one before has been answered or not: who waits for an answer first asks less often the
+ * longer it takes. By hand, since libp2p's own connection monitor wants the one ping stream that a connection may have.
+ */
+async function ping(): Promise<void> {
+  const { connection } = await connectHostile(target.tcp, { from: '127.250.0.1' })
+  let series = await openSeries(connection)
+  let asked = 0
+  const renew = async (): Promise<void> => {
+    const former = series
+    series = (await openSeries(connection)) ?? former
+    if (series !== former) await former?.end()
+  }
+  setInterval(() => {
+    if (isResting) return
+    if (++asked % pingsPerStream === 0) void renew()
+    const { pingsMs } = samples
+    const answer = (series?.ping() ?? Promise.resolve(Infinity)).then((tookMs) => void pingsMs.push(tookMs))
+    unanswered.add(answer)
+    void answer.then(() => unanswered.delete(answer))
+  }, pingEveryMs)
+}
+
+interface PingSeries {
+  /** Milliseconds until the answer; Infinity for one that does not come in time. */
+  ping(): Promise<number>
+  /** Once all have been answered. */
+  end(): Promise<void>
+}
+
+/** Undefined while the victim is not to be talked to. */
+async function openSeries(connection: Connection): Promise<PingSeries | undefined> {
+  const signal = AbortSignal.timeout(timeoutMs)
+  const stream = await connection.newStream('/ipfs/ping/1.0.0', { signal }).catch(() => undefined)
+  if (stream === undefined) return undefined
+  const waiting: { readonly sentAtMs: number; readonly resolve: (tookMs: number) => void }[] = []
+  let last = Promise.resolve(0)
+  let answeredBytes = 0
+  stream.addEventListener('message', ({ data }) => {
+    const nowMs = performance.now()
+    for (answeredBytes += data.byteLength; answeredBytes >= pingBytes; answeredBytes -= pingBytes) {
+      const answered = waiting.shift()
+      answered?.resolve(nowMs - answered.sentAtMs)
+    }
+  })
+  stream.addEventListener('close', () => {
+    for (const { resolve } of waiting.splice(0)) resolve(Infinity)
+  })
+  return {
+    ping() {
+      const sentAtMs = performance.now()
+      if (sentAtMs - (waiting[0]?.sentAtMs ?? sentAtMs) > timeoutMs) stream.abort(new Error('not answered in time'))
+      if (stream.writeStatus !== 'writable') return Promise.resolve(Infinity)
+      const { promise, resolve } = Promise.withResolvers<number>()
+      waiting.push({ sentAtMs, resolve })
+      stream.send(new Uint8Array(pingBytes))
+      return (last = promise)
+    },
+    async end() {
+      await last
+      await stream.close()
+    }
+  }
+}
+
 /** Two nodes that know each other only through the victim. */
 async function talk(): Promise<void> {
   const [seller, buyer] = await Promise.all([startStranger({ listen: [] }), startStranger({ listen: [] })])
   for (const { network } of [seller, buyer]) await network.connect(target.tcp)
   while ((await delivered(seller, buyer)) === Infinity) await sleep(publishEveryMs)
-  // By hand: libp2p's own connection monitor wants the one ping stream that a connection may have.
-  const pinger = await connectHostile(target.tcp, { from: '127.250.0.1' })
-  let stream: Stream | undefined
-  void forEver(pingEveryMs, async (index) => {
-    // libp2p ends a ping stream after ten seconds.
-    if (index % pingsPerStream === 0) await stream?.close()
-    if (stream?.writeStatus !== 'writable') stream = await pingStream(pinger)
-    samples.pingsMs.push(await (stream === undefined ? Infinity : pinged(stream)))
-  })
   void forEver(publishEveryMs, async () => samples.deliveriesMs.push(await delivered(seller, buyer)))
 }
 
@@ -77,22 +143,17 @@ async function delivered(seller: Stranger, buyer: Stranger): Promise<number> {
   return tookMs
 }
 
-/** Undefined while the victim is not to be talked to. */
-async function pingStream({ connection }: Hostile): Promise<Stream | undefined> {
-  return connection.newStream('/ipfs/ping/1.0.0', { signal: AbortSignal.timeout(timeoutMs) }).catch(() => undefined)
-}
-
 /** The time of 32 bytes there and back. */
 async function pinged(stream: Stream): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<void>()
-  let missing = 32
+  let missing = pingBytes
   const take = ({ data }: { data: { byteLength: number } }): void => {
     missing -= data.byteLength
     if (missing <= 0) resolve()
   }
   stream.addEventListener('message', take)
   const sentAtMs = performance.now()
-  if (stream.writeStatus === 'writable') stream.send(new Uint8Array(32))
+  if (stream.writeStatus === 'writable') stream.send(new Uint8Array(pingBytes))
   const tookMs = await timeOf(promise, sentAtMs)
   stream.removeEventListener('message', take)
   return tookMs
@@ -132,7 +193,7 @@ async function getsIn(from: string): Promise<boolean> {
 async function forEver(everyMs: number, task: (index: number) => Promise<unknown>): Promise<never> {
   for (let index = 0; ; index++) {
     const startMs = performance.now()
-    await task(index)
+    if (!isResting) await task(index)
     await sleep(Math.max(0, everyMs - (performance.now() - startMs)))
   }
 }

@@ -54,6 +54,12 @@ export async function cpuMsOf(pid: number): Promise<number> {
   return ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1000
 }
 
+/** How long the main thread of a process has been ready to run and had no core; 0 where the kernel does not count it. */
+export async function waitedMsOf(pid: number): Promise<number> {
+  const [, waitedNs = 0] = (await readFile(`/proc/${pid}/task/${pid}/schedstat`, 'utf8')).split(' ')
+  return Number(waitedNs) / 1e6
+}
+
 export async function rssBytesOf(pid: number): Promise<number> {
   const [, pages] = (await readFile(`/proc/${pid}/statm`, 'utf8')).split(' ')
   return Number(pages) * pageBytes
