@@ -1,6 +1,7 @@
 import { decode, encode } from '@ipld/dag-cbor'
 import { RecordError } from './errors.ts'
 import { depthMax } from './limits.ts'
+import { readPlain } from './plain.ts'
 
 /**
  * The one byte form of a value: dag-cbor (keys sorted by length then bytes, shortest integers, 64-bit floats).
@@ -22,6 +23,8 @@ export function decodeCanonical(bytes: Uint8Array, options: { bytesMax: number }
   if (bytes.length > options.bytesMax) {
     throw new RecordError('too-large', `${bytes.length} bytes are more than the ${options.bytesMax} allowed`)
   }
+  const plain = readPlain(bytes)
+  if (plain !== undefined) return plain
   if (isTooDeep(bytes)) throw new RecordError('too-deep', `maps and arrays are nested deeper than ${depthMax}`)
   const value = decodeAny(bytes)
   if (!sameBytes(encodeAny(value), bytes)) {
