@@ -99,8 +99,6 @@ export interface Network extends AsyncDisposable {
    * @throws {@link NetworkError} `bad-address`, `unreachable`, `peer-refused`
    */
   connect(address: string | Multiaddr, options?: { signal?: AbortSignal }): Promise<PeerId>
-  /** True when a catch-up has ended well since the start, with whomever. */
-  readonly hasCaughtUp: boolean
   /** Fetches from a connected peer what we lack. Happens by itself when a peer connects, and every hour. */
   catchUp(peer: PeerId, options?: { signal?: AbortSignal }): Promise<CatchUpReport>
   /** Fetches from a few peers, in a moment, what we lack: we take more now than we did. */
@@ -164,11 +162,7 @@ export async function createNetwork(components: NetworkComponents, init: Network
   for (const [market, carried] of Object.entries(init.carry ?? {})) {
     for (const channel of carried) carry(market, channel)
   }
-  let hasCaughtUp = false
-  catchUp.onReport((report) => {
-    hasCaughtUp = true
-    events.emit('caught-up', report)
-  })
+  catchUp.onReport((report) => events.emit('caught-up', report))
   forwardPeerEvents(libp2p, events)
   const target = init.role === 'relay' ? { peersTarget: 0 } : {}
   const keeper = opened.use(
@@ -201,9 +195,6 @@ export async function createNetwork(components: NetworkComponents, init: Network
       gossip.unsubscribe(market, channel)
     },
     subscriptions: () => channels,
-    get hasCaughtUp() {
-      return hasCaughtUp
-    },
     publish: async (given) => {
       const records = [given].flat()
       const isBulk = !gossiped.take(records.length, now())

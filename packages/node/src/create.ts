@@ -194,7 +194,6 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     nextKeyHash: identity.nextKeyHash,
     prekeys: () => post.prekeys({ expiresAtMs: now() + profileLifeMs }),
     now,
-    hasCaughtUp: () => network.hasCaughtUp,
     reach: () => {
       const { addresses, mailboxes } = whereabouts()
       return { peer: { id: network.peerId.toString(), addresses }, mailboxes }

@@ -32,8 +32,6 @@ export interface ProfilesComponents {
   /** The X25519 public key that letters to this installation are sealed to. */
   readonly prekeys: () => ProfileContent['prekeys']
   readonly reach: () => Reach
-  /** True once what others hold has been fetched: one's own profile of another installation among it. */
-  readonly hasCaughtUp: () => boolean
   readonly now: () => number
 }
 
@@ -42,8 +40,8 @@ export interface ProfileDesk extends Profiles {
   /** The signed content of somebody's profile, for reaching them. */
   contentOf(did: Did): Promise<ProfileContent | undefined>
   /**
-   * Publishes again what one's profile says, with today's addresses: nothing that a person said changes. A first profile
-   * that no person has written waits until this node has caught up with somebody.
+   * Publishes again what one's profile says, with today's addresses: nothing that a person said changes. The first says a
+   * name derived from the key.
    */
   refresh(): Promise<void>
   /** True when the published profile does not say how this node is reached and what it opens, or is about to end. */
@@ -64,14 +62,13 @@ export function createProfiles(components: ProfilesComponents): ProfileDesk {
       ({ peer, expiresAt }) => peer !== undefined && peer !== reach().peer.id && expiresAt > components.now()
     )
 
-  const publishContent = async (said: ProfileDraft): Promise<SoukRecord<'profile'>> => {
-    const before = (await headOf(author))?.content
+  const contentFor = (said: ProfileDraft, before: ProfileContent | null | undefined): ProfileContent => {
     const { peer } = reach()
     // The others are kept true by themselves; one that has not been for a month is given up.
     const prekeys = otherPrekeys(before?.prekeys ?? [])
     const others = (before?.peers ?? []).filter(({ id }) => prekeys.some((prekey) => prekey.peer === id))
     const mailboxes = mailboxesOf({ own: reach().mailboxes, published: before?.mailboxes ?? [], others })
-    const content: ProfileContent = {
+    return {
       name: cleanText(said.name).replace(/\s+/g, ' '),
       next: components.nextKeyHash,
       peers: [{ id: peer.id, addresses: [...peer.addresses] }, ...others].slice(0, peersMax),
@@ -82,21 +79,21 @@ export function createProfiles(components: ProfilesComponents): ProfileDesk {
       ...(said.languages === undefined ? {} : { languages: [...said.languages] }),
       ...(mailboxes.length === 0 ? {} : { mailboxes: [...mailboxes] })
     }
-    return publisher.publish({ kind: 'profile', key: '', lifeMs: profileLifeMs }, content)
   }
+  const slot = { kind: 'profile', key: '', lifeMs: profileLifeMs } as const
 
   return {
     get: async (did) => {
       const head = await headOf(keyFromDid(did))
       return head === undefined ? undefined : profileView(head)
     },
-    publish: async (draft) => profileView(await publishContent(draft)),
+    publish: async (draft) =>
+      profileView(await publisher.publish({ ...slot, seqAfter: wordAfter }, (standing) => contentFor(draft, standing))),
     contentOf: async (did) => (await headOf(keyFromDid(did)))?.content ?? undefined,
     async refresh() {
-      const head = await headOf(author)
-      // The first profile is nobody's word. What this person said elsewhere may be on its way, and must come out above.
-      if (head?.seq === 0 && !components.hasCaughtUp()) return
-      await publishContent(head === undefined ? { name: nymFromKey(author) } : profileView(head))
+      await publisher.publish(slot, (standing) =>
+        contentFor(standing == null ? { name: nymFromKey(author) } : wordsOf(standing), standing)
+      )
     },
     async isOutdated({ endsBeforeMs }) {
       const head = await headOf(author)
@@ -110,6 +107,17 @@ export function createProfiles(components: ProfilesComponents): ProfileDesk {
       return !isNamed || !isReached || !sameList(head.content.mailboxes ?? [], mailboxes)
     }
   }
+}
+
+/**
+ * What a person says comes out above whatever their installations write by themselves of what was said before, in what
+ * order they ever hear of each other: one that was made anew from the phrase, and knows no profile yet, must not take
+ * the name away. It takes so many revisions to come to the next.
+ */
+const revisionsOfWord = 2 ** 20
+
+function wordAfter(standing = 0): number {
+  return (Math.floor(standing / revisionsOfWord) + 1) * revisionsOfWord
 }
 
 /**
@@ -136,16 +144,17 @@ const mailboxesMax = 3
 /** A person's installations in one profile; the bound of the record. */
 const peersMax = 8
 
+/** What of a profile a person has said. */
+function wordsOf({ name, about, avatar, region, languages }: ProfileContent): ProfileDraft {
+  return { name, about, avatar: avatar?.toString(), region, languages }
+}
+
 function profileView(record: SoukRecord<'profile'>): ProfileView {
   const content = record.content as ProfileContent
   return {
     did: didFromKey(record.author),
     nym: nymFromKey(record.author),
-    name: content.name,
-    about: content.about,
-    avatar: content.avatar?.toString(),
-    region: content.region,
-    languages: content.languages,
+    ...wordsOf(content),
     peers: content.peers.map(({ id, addresses }) => ({ id, addresses })),
     mailboxes: content.mailboxes ?? [],
     createdAtMs: record.createdAtMs,

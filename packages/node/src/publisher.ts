@@ -21,11 +21,12 @@ export interface Publisher {
   /**
    * Finds the work for what the slot says next, signs and stores it durably, then tells the network.
    *
+   * @param content - Or what makes it of what the slot says now, which may have changed since the caller looked.
    * @param extraOps - Other changes of the batch in which it is stored.
    */
   publish<K extends RecordKind>(
     slot: OwnSlot<K>,
-    content: ContentOf<K>,
+    content: ContentOf<K> | ((standing: ContentOf<K> | null | undefined) => ContentOf<K>),
     extraOps?: readonly StorageOp[]
   ): Promise<SoukRecord<K>>
   /** Replaces what the slot holds by a tombstone that lives as long as the record would have. */
@@ -39,6 +40,8 @@ export interface OwnSlot<K extends RecordKind = RecordKind> {
   readonly kind: K
   readonly key: string
   readonly lifeMs: number
+  /** The next `seq` after the one that stands. Default: one more, from 0. */
+  readonly seqAfter?: (standing: number | undefined) => number
 }
 
 export interface PublisherComponents {
@@ -89,13 +92,17 @@ export function createPublisher(components: PublisherComponents, init: Publisher
 
   return {
     announce,
-    publish: ({ kind, key, lifeMs }, content, extraOps = []) =>
+    publish: ({ kind, key, lifeMs, seqAfter = oneMore }, said, extraOps = []) =>
       inTurn(`${kind} ${key}`, async () => {
         const standing = await records.head({ author: signer.publicKey, kind, key })
         const createdAtMs = init.now()
         const times = { createdAtMs, expiresAtMs: createdAtMs + lifeMs }
-        const seq = standing === undefined ? 0 : standing.seq + 1
-        return put(await seal({ kind, key, market: init.market, seq, ...times, content }), extraOps)
+        const content =
+          typeof said === 'function' ? said((standing as SoukRecord<typeof kind> | undefined)?.content) : said
+        return put(
+          await seal({ kind, key, market: init.market, seq: seqAfter(standing?.seq), ...times, content }),
+          extraOps
+        )
       }),
     remove: ({ kind, key, market, seq, expiresAtMs }, extraOps = []) =>
       inTurn(`${kind} ${key}`, async () => {
@@ -104,6 +111,10 @@ export function createPublisher(components: PublisherComponents, init: Publisher
         return put(await seal({ kind, key, market, seq: seq + 1, ...times, content: null }), extraOps)
       })
   }
+}
+
+function oneMore(standing: number | undefined): number {
+  return standing === undefined ? 0 : standing + 1
 }
 
 /** Joins calls of one turn of the event loop into one. */

@@ -37,6 +37,33 @@ test('two installations of one identity keep one profile, and both get every let
   expect(await buyer.letters.outgoing()).toEqual([])
 })
 
+test('what a person says on one installation stands above whatever another has written by itself', async () => {
+  const identity = makeIdentity()
+  const phones = { directory: await makeDirectory(), identity }
+  const network = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false }
+  // Among others it knows of no profile, and its address is another each time.
+  const elsewhere = await openNode()
+  for (let start = 0; start < 4; start++) {
+    const bootstrap = (await elsewhere.status()).addresses
+    await using phone = await createNode({ ...phones, network: { ...network, bootstrap } })
+    const { addresses } = await phone.status()
+    await until(elsewhere, async () => {
+      const [peer] = (await elsewhere.profiles.get(identity.did))?.peers ?? []
+      return addresses.some((address) => peer?.addresses.some((named) => address.startsWith(named)))
+    })
+  }
+  const hub = await openNode()
+  const desk = await openNode({ identity, near: [hub] })
+  await desk.profiles.publish({ name: 'Ana' })
+
+  const bootstrap = (await hub.status()).addresses
+  await using phone = await createNode({ ...phones, network: { ...network, bootstrap } })
+  for (const node of [phone, desk, hub]) {
+    await until(node, async () => (await node.profiles.get(identity.did))?.peers.length === 2)
+    expect((await node.profiles.get(identity.did))?.name).toBe('Ana')
+  }
+})
+
 test('a letter on its way is seen to be, until it is there', async () => {
   const init: NodeInit = {
     directory: await makeDirectory(),
