@@ -1,5 +1,5 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import type { MultiaddrConnection, PeerId, StreamMuxer } from '@libp2p/interface'
+import type { MultiaddrConnection, PeerId, Stream, StreamMuxer } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import * as fc from 'fast-check'
@@ -181,6 +181,38 @@ describe('a flood', () => {
     for (let id = 0; id < 100; id++) muxer.sendPing(id)
     await gone
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
+  })
+
+  it.each([
+    ['taken back', (stream: Stream) => stream.abort(new Error('taken back'))],
+    ['closed', (stream: Stream) => void stream.close()]
+  ])('of streams that are opened and %s before they are for anything is cut by their number', async (_name, end) => {
+    await using victim = await startNode()
+    await using attacker = await createAttacker()
+    const known = nextEvent(victim.network, 'peer-connected')
+    const connection = await attacker.dial(addressOf(victim))
+    const { muxer } = connection as unknown as { muxer: { createStream(): Promise<Stream> } }
+    await known
+    const gone = nextEvent(victim.network, 'peer-disconnected')
+    const streams = await Promise.all(Array.from({ length: 110 }, () => muxer.createStream()))
+    // What opens a stream is sent by then.
+    await new Promise((resolve) => setImmediate(resolve))
+    for (const stream of streams) end(stream)
+    await gone
+    expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-streams')
+  })
+
+  it('is not what asks a hundred times for a protocol that we do not have', async () => {
+    await using victim = await startNode()
+    await using attacker = await createAttacker()
+    const connection = await attacker.dial(addressOf(victim))
+    for (let number = 0; number < 100; number++) {
+      await expect(connection.newStream('/souk/of-another-age/1')).rejects.toMatchObject({
+        name: 'UnsupportedProtocolError'
+      })
+    }
+    expect(connection.status).toBe('open')
+    expect(victim.network.guard.report()).toEqual([])
   })
 
   it('of frames for a multiplexer that has ended by itself is cut: what it ran over would be read for ever', async () => {

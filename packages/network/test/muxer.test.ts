@@ -86,6 +86,7 @@ function sinkOf(onSmallFrame: () => void): MuxerSink {
     onSmallFrame,
     onPing: nothing,
     onOpen: nothing,
+    onUnused: nothing,
     onStray: nothing,
     onBadLength: nothing,
     isSpoken: () => true

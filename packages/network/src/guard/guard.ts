@@ -31,7 +31,8 @@ import {
   streamOpenings,
   unaskedBytes,
   unreadLookMs,
-  unsentBytesMax
+  unsentBytesMax,
+  unusedStreams
 } from './limits.ts'
 import { createMeter, meterOf } from './meter.ts'
 import { watchMuxer } from './muxer.ts'
@@ -188,6 +189,7 @@ class DefaultGuard implements HostGuard {
       onSmallFrame: (muxer) => this.#metersOf(muxer).small(),
       onPing: (muxer) => this.#metersOf(muxer).ping(),
       onOpen: (muxer) => this.#metersOf(muxer).open(),
+      onUnused: (muxer) => this.#metersOf(muxer).unused(),
       onStray: (muxer, bytes) => this.#metersOf(muxer).stray(bytes),
       onBadLength: (muxer) => this.#cutMuxer(muxer, 'malformed-length'),
       isSpoken: (protocol) => this.#speaks(protocol)
@@ -351,11 +353,10 @@ class DefaultGuard implements HostGuard {
       const small = meter(smallFrames, 'too-many-frames')
       const ping = meter(muxerPings, 'too-many-frames')
       const open = meter(streamOpenings, 'too-many-streams')
+      const unused = meter(unusedStreams, 'too-many-streams')
       const stray = meter(strayBytes, 'too-many-bytes')
-      this.#muxerMeters.set(
-        muxer,
-        (meters = { small: () => small(1), ping: () => ping(1), open: () => open(1), stray })
-      )
+      meters = { small: () => small(1), ping: () => ping(1), open: () => open(1), unused: () => unused(1), stray }
+      this.#muxerMeters.set(muxer, meters)
     }
     return meters
   }
@@ -431,6 +432,7 @@ interface MuxerMeters {
   small(): void
   ping(): void
   open(): void
+  unused(): void
   stray(bytes: number): void
 }
 

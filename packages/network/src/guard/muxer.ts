@@ -14,6 +14,8 @@ export interface MuxerSink {
   onPing(muxer: StreamMuxer): void
   /** The other side opens a stream. */
   onOpen(muxer: StreamMuxer): void
+  /** A stream that the other side opened has ended before the two agreed on what it was for. */
+  onUnused(muxer: StreamMuxer): void
   /** Bytes for a stream that there is not, or that nobody reads yet: no protocol's meter sees them. */
   onStray(muxer: StreamMuxer, bytes: number): void
   /** What is no attempt to agree on a stream's protocol. */
@@ -86,10 +88,16 @@ function watch(muxer: StreamMuxer, connection: MessageStream, sink: MuxerSink): 
   sendQuietly(yamux)
   const streams = new Map<number, Stream>()
   const agreeing = new WeakMap<Stream, (data: Data) => void>()
+  const end = (stream: YamuxStream): void => {
+    streams.delete(stream.streamId)
+    const isUnused = stream.direction === 'inbound' && stream.protocol === ''
+    // With a connection all its streams end, whatever they were about to be for.
+    if (isUnused && muxer.status === 'open' && connection.status === 'open') sink.onUnused(muxer)
+  }
   yamux._newStream = (...made) => {
     const stream = make.apply(muxer, made)
     streams.set(stream.streamId, stream)
-    stream.addEventListener('close', () => streams.delete(stream.streamId), { once: true })
+    stream.addEventListener('close', () => end(stream), { once: true })
     openWindowByParts(stream)
     return stream
   }
