@@ -2,6 +2,7 @@ import { type AnyRecord, compareBytes, kindLimits } from '@souk/records'
 import { encodeStored, type Entry, entriesOf, expiryKey, rankKey, type StoredRecord, type Trust } from './entry.ts'
 import { end, keyOf, mapKey, mapKeyBytes, numberAt, numberBytes, type Part } from './keys.ts'
 import { slotsPerLive, type StorageLimits } from './limits.ts'
+import type { Counts, Memory, Remembered } from './memory.ts'
 import { changed, emptyPartition, encodePartition, PartitionNames, type PartitionSum } from './partition.ts'
 import { Rows } from './rows.ts'
 import { decodeSlot, encodeSlot, type SlotEntry, slotParts } from './slot.ts'
@@ -33,6 +34,7 @@ export interface StoreTotals extends Totals {
 /** What a draft starts from. */
 export interface DraftBase {
   readonly tables: Tables
+  readonly memory: Memory
   readonly limits: StorageLimits
   readonly nowMs: number
   readonly partitions: ReadonlyMap<string, PartitionSum>
@@ -42,11 +44,6 @@ export interface DraftBase {
   readonly nextSequence: () => number
   /** Of the records that are to be put, about. */
   readonly bytesExpected: number
-}
-
-interface Counts {
-  readonly live: number
-  readonly slots: number
 }
 
 const nothing: readonly Part[] = []
@@ -100,30 +97,52 @@ export class Draft {
     return [...this.#rows.ops(), ...this.#others]
   }
 
-  /** Reads the slots and counts that these records touch. */
+  /** What of this batch is to be remembered once it is written. */
+  get remembered(): Remembered {
+    const slots = [...this.#slots].flatMap(([name, entries]) => (entries.length === 0 ? [] : [name]))
+    return { slots, stale: this.#stale, counts: this.#counts }
+  }
+
+  /** Finds out what is in the slots that these records touch, and what their authors have. */
   async loadSlots(records: readonly AnyRecord[]): Promise<void> {
-    const { tables } = this.base
-    const slots = missing(
+    await Promise.all([this.#loadSlots(records), this.#loadCounts(records)])
+  }
+
+  async #loadSlots(records: readonly AnyRecord[]): Promise<void> {
+    const { tables, memory } = this.base
+    const names = missing(
       records.map((record) => this.#slotName(record)),
       this.#slots
     )
-    const counts = missing(
-      records.map((record) => this.#countName(record)),
-      this.#counts
-    )
-    const [slotValues, countValues] = await Promise.all([
-      tables.slots.getMany(slots.map(mapKeyBytes)),
-      tables.counts.getMany(counts.map(mapKeyBytes))
-    ])
-    slots.forEach((name, index) => this.#slots.set(name, decodeSlot(slotValues[index])))
-    counts.forEach((name, index) => this.#counts.set(name, decodeCounts(countValues[index])))
+    const unsure = names.filter((name) => memory.mayHoldSlot(name))
+    const values = unsure.length === 0 ? [] : await tables.slots.getMany(unsure.map(mapKeyBytes))
+    unsure.forEach((name, index) => this.#slots.set(name, decodeSlot(values[index])))
   }
 
-  /** Reads which of these digests are remembered as stale. */
+  async #loadCounts(records: readonly AnyRecord[]): Promise<void> {
+    const { tables, memory } = this.base
+    const unknown: string[] = []
+    const names = records.map((record) => this.#countName(record))
+    for (const name of missing(names, this.#counts)) {
+      const known = memory.counts(name)
+      if (known === undefined) unknown.push(name)
+      else this.#counts.set(name, known)
+    }
+    const values = unknown.length === 0 ? [] : await tables.counts.getMany(unknown.map(mapKeyBytes))
+    unknown.forEach((name, index) => {
+      const counts = decodeCounts(values[index])
+      this.#counts.set(name, counts)
+      memory.learn(name, counts)
+    })
+  }
+
+  /** Finds out which of these digests are remembered as stale. */
   async loadStale(digests: readonly Uint8Array[]): Promise<void> {
     if (this.staleCount === 0) return
-    const values = await this.base.tables.stale.getMany([...digests])
-    digests.forEach((digest, index) => {
+    const { tables, memory } = this.base
+    const unsure = digests.filter((digest) => memory.mayBeStale(mapKey(digest)))
+    const values = unsure.length === 0 ? [] : await tables.stale.getMany(unsure)
+    unsure.forEach((digest, index) => {
       if (values[index] !== undefined) this.#stale.add(mapKey(digest))
     })
   }

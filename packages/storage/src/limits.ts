@@ -48,6 +48,15 @@ export const batchBytesMax = 4 * 1024 * 1024
 /** Records in one call, which is one batch: a caller with more has to cut them anyway. */
 export const putRecordsMax = 5000
 
+/** Authors' counts, one for each kind, that are remembered: 0.3 kB each, and as many as publish in a busy hour. */
+export const countsKeptMax = 4096
+
+/** Names that a filter over a table has room for at least, a byte each. */
+export const namesMin = 16 * 1024
+
+/** How many times what there is a filter has room for: it is made anew, of all that there is, when that is full. */
+export const namesGrowth = 4
+
 /** Rows of one read: `nextv(1000)` reads 605k rows/s, row by row 118k. */
 export const scanRows = 1000
 
