@@ -41,6 +41,24 @@ export function recordTests({ describe, test }: TestRunner, factory: StoreFactor
         assert.deepEqual(await store.records.put(old), ['stale'])
       }))
 
+    test('a slot is never seen empty while what it holds is replaced', () =>
+      withStore(factory, async ({ store }) => {
+        const first = listing(ana, { seq: 1 })
+        await store.records.put(first)
+        const replaced = (async () => {
+          for (let seq = 2; seq <= 100; seq++) await store.records.put(listing(ana, { seq }))
+          return true
+        })()
+        let seen = 0
+        for (let isOver = false; !isOver;) {
+          const head = await store.records.head(first)
+          assert.ok((head?.seq ?? -1) >= seen)
+          seen = head?.seq ?? -1
+          isOver = seen === 100
+        }
+        assert.ok(await replaced)
+      }))
+
     test('of one seq the lower id stands', () =>
       withStore(factory, async ({ store }) => {
         const pair: AnyRecord[] = [listing(ana, { title: 'One' }), listing(ana, { title: 'Two' })].toSorted(
