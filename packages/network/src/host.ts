@@ -37,6 +37,7 @@ import {
 import { createPuncher, type Puncher } from './punch.ts'
 import { quicFor, withoutQuic } from './quic.ts'
 import { patientRelaying } from './reservation.ts'
+import { createSilence } from './silence.ts'
 import { noteProtocolsOnce } from './spoken.ts'
 
 /** What a host is for. A relay also carries connections between peers that cannot reach each other. */
@@ -117,6 +118,7 @@ export async function createHost(
     ],
     connectionGater: guard.gater,
     metrics: guard.metrics,
+    logger: createSilence(),
     connectionManager: {
       maxConnections: connections + crowdSpare,
       maxIncomingPendingConnections: pendingConnectionsMax,
