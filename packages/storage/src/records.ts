@@ -37,6 +37,7 @@ import {
   sweepRecordsMax
 } from './limits.ts'
 import { type Change, decodeChange, readChanges, type Sequences } from './log.ts'
+import { createMemory, type Memory } from './memory.ts'
 import type { PartitionBook } from './partition-book.ts'
 import { decodeSlot, type Slot, slotKey } from './slot.ts'
 import type { RefusedDigests } from './sync.ts'
@@ -162,6 +163,7 @@ export function createRecordStore(init: RecordStoreInit): RecordStore {
 class LevelRecordStore implements RecordStore {
   readonly #init: RecordStoreInit
   readonly #tables: Tables
+  readonly #memory: Memory
   readonly #events = new Emitter<RecordEvents>()
   readonly #waiting: PutRequest[] = []
   #draining = false
@@ -172,6 +174,7 @@ class LevelRecordStore implements RecordStore {
   constructor(init: RecordStoreInit) {
     this.#init = init
     this.#tables = init.tables
+    this.#memory = createMemory(init.tables)
     this.#staleCount = init.staleCount
   }
 
@@ -375,8 +378,18 @@ class LevelRecordStore implements RecordStore {
     const nextSequence = (): number => sequences.next()
     const { sums, totals } = partitions
     const bytesExpected = candidates.reduce((bytes, { record }) => bytes + record.bytes.length + rowsBytes, 0)
-    const staleCount = this.#staleCount
-    return new Draft({ tables, limits, nowMs, partitions: sums, totals, staleCount, nextSequence, bytesExpected })
+    const [memory, staleCount] = [this.#memory, this.#staleCount]
+    return new Draft({
+      tables,
+      memory,
+      limits,
+      nowMs,
+      partitions: sums,
+      totals,
+      staleCount,
+      nextSequence,
+      bytesExpected
+    })
   }
 
   async #loadFor(draft: Draft, candidates: readonly Candidate[]): Promise<void> {
@@ -424,7 +437,10 @@ class LevelRecordStore implements RecordStore {
   async #commit(draft: Draft, options: { sync: boolean }): Promise<void> {
     if (draft.isEmpty) return
     await this.#init.sequences.reserve()
+    const { remembered } = draft
+    this.#memory.writing(remembered)
     await this.#init.disk.commit(draft.ops(), options)
+    this.#memory.written(remembered)
     this.#staleCount = draft.staleCount
     this.#removals += draft.removed.length
     this.#init.partitions.apply(draft)
