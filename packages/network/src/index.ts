@@ -39,7 +39,16 @@ export type {
 export type { ClockState, PeerClocks } from './clocks.ts'
 export { hostOf } from './guard/address.ts'
 export type { Budget } from './guard/bucket.ts'
-export { requestBudgetDefault, requestBudgets } from './guard/limits.ts'
+export {
+  attemptsPerBlock,
+  entranceBudget,
+  entranceWaitingMax,
+  pendingPerBlockMax,
+  pendingPerHostMax,
+  requestBudgetDefault,
+  requestBudgets,
+  trafficBudgets
+} from './guard/limits.ts'
 export type { Guard, GuardInit, HostGuard, PeerReport } from './guard/guard.ts'
 export type { Reason } from './guard/score.ts'
 export { gossipOptions } from './gossip/gossip.ts'

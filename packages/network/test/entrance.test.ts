@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Entrance } from '../src/guard/entrance.ts'
-import { entranceBudget, entranceWaitingMax } from '../src/guard/limits.ts'
+import { entranceBudget, type EntranceLimits, entranceWaitingMax } from '../src/guard/limits.ts'
 
 const turnMs = Math.ceil(1000 / entranceBudget.perSecond)
 
@@ -8,8 +8,8 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 /** Lets people in and notes who came when. */
-function setUp() {
-  const entrance = new Entrance(Date.now)
+function setUp(limits: Partial<EntranceLimits> = {}) {
+  const entrance = new Entrance({ now: Date.now, entrance: limits })
   const came: string[] = []
   const comes = (block: string): boolean =>
     entrance.queue(block, () => {
@@ -53,4 +53,12 @@ test('only so many wait', () => {
   const { comes } = setUp()
   const taken = Array.from({ length: entranceBudget.burst + entranceWaitingMax + 5 }, () => comes('a'))
   expect(taken.filter((isTaken) => !isTaken)).toHaveLength(5)
+})
+
+test('as many at once, and as many who wait, as was asked for', () => {
+  const { came, comes } = setUp({ perSecond: 1, burst: 2, waitingMax: 3 })
+  expect(Array.from({ length: 6 }, () => comes('a'))).toEqual([true, true, true, true, true, false])
+  expect(came).toHaveLength(2)
+  vi.advanceTimersByTime(1000)
+  expect(came).toHaveLength(3)
 })

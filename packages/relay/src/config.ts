@@ -1,14 +1,20 @@
 import { isIP } from 'node:net'
 import {
+  attemptsPerBlock,
   type Budget,
   catchUpsMax,
+  entranceBudget,
+  entranceWaitingMax,
   mailboxLimits,
+  pendingPerBlockMax,
+  pendingPerHostMax,
   relayLimits,
   replicaLimits,
   requestBudgetDefault,
   requestBudgets,
   shelfLimits,
-  strangersPerSecondFree
+  strangersPerSecondFree,
+  trafficBudgets
 } from '@souk/network'
 import { type Channel, workBitsAskedMax } from '@souk/records'
 import { storageLimits } from '@souk/storage'
@@ -74,7 +80,11 @@ const configSchema = strict({
     max: whole(connectionsMax, { max: 100_000 }),
     perAddressMax: whole(connectionsPerAddressMax, { max: 100_000 }),
     perBlockMax: whole(connectionsPerBlockMax, { max: 100_000 }),
-    countLoopback: flag(false)
+    countLoopback: flag(false),
+    entrance: part({ ...budgetKeys(entranceBudget), waitingMax: whole(entranceWaitingMax, { max: 100_000 }) }),
+    handshakesPerAddressMax: whole(pendingPerHostMax, { max: 100_000 }),
+    handshakesPerBlockMax: whole(pendingPerBlockMax, { max: 100_000 }),
+    attemptsPerBlock: budget(attemptsPerBlock)
   }),
   circuit: part({
     reservationsMax: whole(relayLimits.reservationsMax, { min: 0, max: 100_000 }),
@@ -86,6 +96,7 @@ const configSchema = strict({
   catchUpsMax: whole(catchUpsMax.relay, { max: 10_000 }),
   budgets: part({
     gossip: budget(budgetOf('gossip')),
+    gossipControl: budget(budgetOf('gossip-control')),
     catchUp: budget(budgetOf('/souk/sync/1')),
     catchUpWork: budget(budgetOf('sync-work')),
     catchUpHints: budget(budgetOf('sync-hint')),
@@ -93,6 +104,22 @@ const configSchema = strict({
     dhtValues: budget(budgetOf('value')),
     locatedSet: budget(budgetOf('/souk/located-set/1')),
     mailbox: budget(budgetOf('/souk/mailbox/1'))
+  }),
+  traffic: part({
+    connectionBytes: budget(trafficBudgets.connectionBytes),
+    unaskedBytes: budget(trafficBudgets.unaskedBytes),
+    strayBytes: budget(trafficBudgets.strayBytes),
+    gossipBytes: budget(trafficBudgets.gossipBytes),
+    dhtBytes: budget(trafficBudgets.dhtBytes),
+    catchUpBytes: budget(trafficBudgets.catchUpBytes),
+    circuitBytes: budget(trafficBudgets.circuitBytes),
+    otherBytes: budget(trafficBudgets.otherBytes),
+    streamFrames: budget(trafficBudgets.streamFrames),
+    pingFrames: budget(trafficBudgets.pingFrames),
+    smallFrames: budget(trafficBudgets.smallFrames),
+    muxerPings: budget(trafficBudgets.muxerPings),
+    streamOpenings: budget(trafficBudgets.streamOpenings),
+    unusedStreams: budget(trafficBudgets.unusedStreams)
   }),
   records: part({
     recordsMax: whole(storageLimits.recordsMax, { max: 1e9 }),
@@ -233,11 +260,15 @@ function list(item: z.ZodString, standard: readonly string[] = []): z.ZodDefault
   return z.array(item, { error: 'must be a list; [] is an empty one' }).default([...standard])
 }
 
-function budget({ perSecond, burst }: Budget): z.ZodPrefault<BudgetSchema> {
-  return part({ perSecond: whole(perSecond, { max: 1e6 }), burst: whole(burst, { max: 1e7 }) })
+function budget(standard: Budget): z.ZodPrefault<z.ZodObject<BudgetKeys, z.core.$strict>> {
+  return part(budgetKeys(standard))
 }
 
-type BudgetSchema = z.ZodObject<{ perSecond: z.ZodDefault<z.ZodInt>; burst: z.ZodDefault<z.ZodInt> }, z.core.$strict>
+function budgetKeys({ perSecond, burst }: Budget): BudgetKeys {
+  return { perSecond: whole(perSecond, { max: 10 * gib }), burst: whole(burst, { max: 10 * gib }) }
+}
+
+type BudgetKeys = { perSecond: z.ZodDefault<z.ZodInt>; burst: z.ZodDefault<z.ZodInt> }
 
 function budgetOf(name: string): Budget {
   return requestBudgets[name] ?? requestBudgetDefault

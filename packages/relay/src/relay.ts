@@ -250,8 +250,13 @@ async function startNetwork(
           connectionsPerHostMax: connections.perAddressMax,
           connectionsPerBlockMax: connections.perBlockMax,
           reservationsPerBlockMax: circuit.reservationsPerBlockMax,
+          pendingPerHostMax: connections.handshakesPerAddressMax,
+          pendingPerBlockMax: connections.handshakesPerBlockMax,
+          attemptsPerBlock: connections.attemptsPerBlock,
+          entrance: connections.entrance,
           limitLoopback: connections.countLoopback,
           budgets: budgetsByProtocol(budgets),
+          traffic: config.traffic,
           ...listsForGuard({ deny, allow }),
           open: () => door.open
         }
@@ -266,6 +271,7 @@ async function startNetwork(
 function budgetsByProtocol(budgets: RelayConfig['budgets']): Record<string, { perSecond: number; burst: number }> {
   return {
     gossip: budgets.gossip,
+    'gossip-control': budgets.gossipControl,
     '/souk/sync/1': budgets.catchUp,
     'sync-work': budgets.catchUpWork,
     'sync-hint': budgets.catchUpHints,

@@ -36,6 +36,32 @@ describe('who is let in', () => {
     expect(relay.status().peers).toBe(1)
   })
 
+  it('one after the other, and no more to wait for that, than configured', async () => {
+    await using folder = await createFolder()
+    await using relay = await startRelay({
+      directory: folder.path,
+      connections: { countLoopback: true, entrance: { perSecond: 1, burst: 1, waitingMax: 1 } }
+    })
+    const [address = ''] = relay.addresses()
+    await using first = await startNode()
+    await using second = await startNode()
+    await using third = await startNode()
+    await first.network.connect(address)
+    const others = await Promise.allSettled([second, third].map(({ network }) => network.connect(address)))
+    expect(others.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+  })
+
+  it('no peer that opens more streams than configured', async () => {
+    await using folder = await createFolder()
+    await using relay = await startRelay({
+      directory: folder.path,
+      traffic: { streamOpenings: { perSecond: 1, burst: 1 } }
+    })
+    await using node = await startNode({ bootstrap: relay.addresses() })
+    await until(node, () => relay.status().refusedPeers === 1)
+    expect(relay.status().peers).toBe(0)
+  })
+
   it('nobody from an address that is denied', async () => {
     await using folder = await createFolder()
     await using relay = await startRelay({ directory: folder.path, deny: { addresses: ['127.0.0.0/24'] } })

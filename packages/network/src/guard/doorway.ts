@@ -19,6 +19,9 @@ export interface DoorwayInit {
   readonly now: () => number
   readonly connectionsPerHostMax?: number
   readonly connectionsPerBlockMax?: number
+  readonly pendingPerHostMax?: number
+  readonly pendingPerBlockMax?: number
+  readonly attemptsPerBlock?: Budget
   readonly limitLoopback?: boolean
   readonly denyHost?: (host: string) => boolean
   readonly allowHost?: (host: string) => boolean
@@ -52,7 +55,7 @@ export class Doorway {
     const groups = this.groupsOf(address)
     if (groups === undefined) return { block: undefined, leave: () => undefined }
     if (this.#refuses(groups)) return undefined
-    const pending = pendingOf(groups)
+    const pending = this.#pendingOf(groups)
     if (this.#hasRoom([...this.#placesOf(groups, 'connection'), ...pending])) {
       return { block: groups.block, leave: this.#occupy(pending) }
     }
@@ -68,7 +71,7 @@ export class Doorway {
     if (groups === undefined) return false
     if (this.#refuses(groups) || !this.#allowAttempt(groups)) return true
     const places = this.#placesOf(groups, 'connection')
-    const pending = pendingOf(groups)
+    const pending = this.#pendingOf(groups)
     if (!this.#hasRoom([...places, ...pending])) return true
     const end = this.#occupy(pending)
     this.#pending.set(connection, end)
@@ -142,13 +145,20 @@ export class Doorway {
   }
 
   #allowAttempt(groups: AddressGroups): boolean {
-    return this.#standings.of(nameOf(groups, 'block')).allow('attempts', attemptsPerBlock, 1, this.#init.now())
+    const budget = this.#init.attemptsPerBlock ?? attemptsPerBlock
+    return this.#standings.of(nameOf(groups, 'block')).allow('attempts', budget, 1, this.#init.now())
   }
 
   #placesOf(groups: AddressGroups, what: string): Place[] {
     const host = this.#init.connectionsPerHostMax ?? connectionsPerHostMax
     const block = this.#init.connectionsPerBlockMax ?? connectionsPerBlockMax
     return placesFor(groups, what, { host, block })
+  }
+
+  #pendingOf(groups: AddressGroups): Place[] {
+    const host = this.#init.pendingPerHostMax ?? pendingPerHostMax
+    const block = this.#init.pendingPerBlockMax ?? pendingPerBlockMax
+    return placesFor(groups, 'pending', { host, block })
   }
 
   #hasRoom(places: readonly Place[]): boolean {
@@ -191,10 +201,6 @@ interface Place {
 
 function placesFor(groups: AddressGroups, what: string, max: { host: number; block: number }): Place[] {
   return (['host', 'block'] as const).map((kind) => ({ name: `${what} ${nameOf(groups, kind)}`, max: max[kind] }))
-}
-
-function pendingOf(groups: AddressGroups): Place[] {
-  return placesFor(groups, 'pending', { host: pendingPerHostMax, block: pendingPerBlockMax })
 }
 
 function nameOf(groups: AddressGroups, kind: Full): string {

@@ -1,5 +1,11 @@
 import { TokenBucket } from './bucket.ts'
-import { entranceBudget, entranceWaitingMax } from './limits.ts'
+import { entranceBudget, type EntranceLimits, entranceWaitingMax } from './limits.ts'
+
+/** At what pace; see `GuardInit`. */
+export interface EntranceInit {
+  readonly now: () => number
+  readonly entrance?: Partial<EntranceLimits>
+}
 
 /**
  * Lets newcomers in at the pace at which handshakes can be served, one of each block of addresses in turn: fifty at once
@@ -8,14 +14,16 @@ import { entranceBudget, entranceWaitingMax } from './limits.ts'
 export class Entrance {
   readonly #now: () => number
   readonly #turns: TokenBucket
+  readonly #waitingMax: number
   /** By block; whose turn it is next comes first. */
   readonly #queues = new Map<string, (() => boolean)[]>()
   #waiting = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(now: () => number) {
+  constructor({ now, entrance = {} }: EntranceInit) {
     this.#now = now
-    this.#turns = new TokenBucket(entranceBudget, now())
+    this.#turns = new TokenBucket({ ...entranceBudget, ...entrance }, now())
+    this.#waitingMax = entrance.waitingMax ?? entranceWaitingMax
   }
 
   /**
@@ -24,7 +32,7 @@ export class Entrance {
    * @returns False when too many wait already.
    */
   queue(block: string, enter: () => boolean): boolean {
-    if (this.#waiting >= entranceWaitingMax) return false
+    if (this.#waiting >= this.#waitingMax) return false
     const queue = this.#queues.get(block)
     if (queue === undefined) this.#queues.set(block, [enter])
     else queue.push(enter)

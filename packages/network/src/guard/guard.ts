@@ -17,22 +17,14 @@ import { leastMissed } from './crowd.ts'
 import { Doorway } from './doorway.ts'
 import { Entrance } from './entrance.ts'
 import {
-  connectionBytes,
-  muxerPings,
-  pingFrames,
+  type EntranceLimits,
   requestBudgetDefault,
   requestBudgets,
   reservationsPerBlockMax,
-  smallFrames,
-  streamBytes,
-  streamBytesDefault,
-  streamFrames,
-  strayBytes,
-  streamOpenings,
-  unaskedBytes,
+  type TrafficBudgets,
+  trafficBudgets,
   unreadLookMs,
-  unsentBytesMax,
-  unusedStreams
+  unsentBytesMax
 } from './limits.ts'
 import { createMeter, meterOf } from './meter.ts'
 import { watchMuxer } from './muxer.ts'
@@ -45,10 +37,19 @@ export interface GuardInit {
   readonly connectionsPerHostMax?: number
   readonly connectionsPerBlockMax?: number
   readonly reservationsPerBlockMax?: number
+  /** Handshakes at once. */
+  readonly pendingPerHostMax?: number
+  readonly pendingPerBlockMax?: number
+  /** Attempts to connect. */
+  readonly attemptsPerBlock?: Budget
+  /** At what pace newcomers are let in to shake hands, and how many wait for that; what is left out is as it is by default. */
+  readonly entrance?: Partial<EntranceLimits>
   /** Count connections of this machine like all others; off by default, since people run several nodes on one. */
   readonly limitLoopback?: boolean
   /** Budgets that replace or add to the rows of `requestBudgets`. */
   readonly budgets?: Readonly<Record<string, Budget>>
+  /** Budgets that replace some of `trafficBudgets`. */
+  readonly traffic?: Partial<TrafficBudgets>
   /** Peers that are never refused: an operator's own. A `Set` may change later, and is asked each time. */
   readonly allow?: Iterable<string>
   /** Peers that are always refused. A `Set` may change later, and is asked each time. */
@@ -134,6 +135,7 @@ class DefaultGuard implements HostGuard {
   readonly doorway: Doorway
   readonly entrance: Entrance
   readonly #init: GuardInit
+  readonly #traffic: TrafficBudgets
   readonly #allowed: ReadonlySet<string>
   readonly #denied: ReadonlySet<string>
   readonly #peers: Standings
@@ -152,11 +154,12 @@ class DefaultGuard implements HostGuard {
 
   constructor(init: GuardInit) {
     this.#init = init
+    this.#traffic = { ...trafficBudgets, ...init.traffic }
     this.#allowed = init.allow instanceof Set ? init.allow : new Set(init.allow)
     this.#denied = init.deny instanceof Set ? init.deny : new Set(init.deny)
     this.#peers = new Standings(init.now)
     this.doorway = new Doorway(init)
-    this.entrance = new Entrance(init.now)
+    this.entrance = new Entrance(init)
     this.gater = this.#createGater()
     const meter = createMeter({
       onConnectionBytes: (connection, bytes) => this.#meterConnection(connection, bytes),
@@ -295,21 +298,21 @@ class DefaultGuard implements HostGuard {
   #meterConnection(connection: MultiaddrConnection, bytes: number): void {
     let meter = this.#connectionMeters.get(connection)
     if (meter === undefined) {
-      meter = meterOf(connectionBytes, this.#init.now, () => this.#cut(connection))
+      meter = meterOf(this.#traffic.connectionBytes, this.#init.now, () => this.#cut(connection))
       this.#connectionMeters.set(connection, meter)
     }
     meter(bytes)
     const peer = this.#owners.get(connection)
     if (peer === undefined) return
     const standing = this.#peers.of(peer.toString())
-    if (!standing.allow('bytes unasked', unaskedBytes, bytes, this.#init.now())) this.#cut(connection)
+    if (!standing.allow('bytes unasked', this.#traffic.unaskedBytes, bytes, this.#init.now())) this.#cut(connection)
   }
 
   /** What we asked for came over the connection too, and was counted there. */
   #forgiveAnswer(stream: Stream, bytes: number): void {
     const peer = this.#ownerOf(stream)
     if (peer === undefined) return
-    this.#peers.of(peer.toString()).giveBack('bytes unasked', unaskedBytes, bytes, this.#init.now())
+    this.#peers.of(peer.toString()).giveBack('bytes unasked', this.#traffic.unaskedBytes, bytes, this.#init.now())
   }
 
   /** More bytes than anybody may send. Before the handshake there is no peer to blame yet. */
@@ -326,8 +329,8 @@ class DefaultGuard implements HostGuard {
     const standing = this.#peers.of(peer.toString())
     const nowMs = this.#init.now()
     if (!standing.allow(name, budget, bytes, nowMs)) this.punish(peer, 'too-many-bytes')
-    else if (!standing.allow('frames', streamFrames, 1, nowMs)) this.punish(peer, 'too-many-frames')
-    else if (isPing && !standing.allow('pings', pingFrames, 1, nowMs)) {
+    else if (!standing.allow('frames', this.#traffic.streamFrames, 1, nowMs)) this.punish(peer, 'too-many-frames')
+    else if (isPing && !standing.allow('pings', this.#traffic.pingFrames, 1, nowMs)) {
       this.punish(peer, 'too-many-frames')
     }
   }
@@ -336,11 +339,9 @@ class DefaultGuard implements HostGuard {
   #rowOf(protocol: string): StreamRow {
     let row = this.#rows.get(protocol)
     if (row === undefined) {
-      const [name, budget] = streamBytes.find(([prefix]) => protocol.startsWith(prefix)) ?? [
-        'other',
-        streamBytesDefault
-      ]
-      this.#rows.set(protocol, (row = { name: `bytes ${name}`, budget, isPing: protocol.startsWith('/ipfs/ping/') }))
+      const bytes = bytesOf.find(([prefix]) => protocol.startsWith(prefix))?.[1] ?? 'otherBytes'
+      row = { name: bytes, budget: this.#traffic[bytes], isPing: protocol.startsWith('/ipfs/ping/') }
+      this.#rows.set(protocol, row)
     }
     return row
   }
@@ -350,11 +351,11 @@ class DefaultGuard implements HostGuard {
     if (meters === undefined) {
       const meter = (budget: Budget, code: string): ReturnType<typeof meterOf> =>
         meterOf(budget, this.#init.now, () => this.#cutMuxer(muxer, code))
-      const small = meter(smallFrames, 'too-many-frames')
-      const ping = meter(muxerPings, 'too-many-frames')
-      const open = meter(streamOpenings, 'too-many-streams')
-      const unused = meter(unusedStreams, 'too-many-streams')
-      const stray = meter(strayBytes, 'too-many-bytes')
+      const small = meter(this.#traffic.smallFrames, 'too-many-frames')
+      const ping = meter(this.#traffic.muxerPings, 'too-many-frames')
+      const open = meter(this.#traffic.streamOpenings, 'too-many-streams')
+      const unused = meter(this.#traffic.unusedStreams, 'too-many-streams')
+      const stray = meter(this.#traffic.strayBytes, 'too-many-bytes')
       meters = { small: () => small(1), ping: () => ping(1), open: () => open(1), unused: () => unused(1), stray }
       this.#muxerMeters.set(muxer, meters)
     }
@@ -427,6 +428,14 @@ interface StreamRow {
   readonly budget: Budget
   readonly isPing: boolean
 }
+
+/** Of which bytes those of a protocol are, by its prefix; of `otherBytes` where none fits. */
+const bytesOf: readonly (readonly [prefix: string, name: keyof TrafficBudgets])[] = [
+  ['/meshsub/', 'gossipBytes'],
+  ['/souk/kad/', 'dhtBytes'],
+  ['/souk/sync/', 'catchUpBytes'],
+  ['/libp2p/circuit/', 'circuitBytes']
+]
 
 interface MuxerMeters {
   small(): void

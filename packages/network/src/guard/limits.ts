@@ -95,39 +95,58 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
  * Bytes that may come in over one connection, asked for or not. Wide, since what we fetch counts too; what stands
  * against floods are the bytes of streams that the peer opened.
  */
-export const connectionBytes: Budget = { perSecond: 128 * 2 ** 20, burst: 256 * 2 ** 20 }
+const connectionBytes: Budget = { perSecond: 128 * 2 ** 20, burst: 256 * 2 ** 20 }
 
 /** What one connection brings in one round of the event loop, before others have theirs: one read of a socket. */
 export const roundBytesMax = 64 * 1024
 
 /** Bytes that come in over all connections of one peer without having been asked for: what all the rows below add up to. */
-export const unaskedBytes: Budget = { perSecond: 12 * 2 ** 20, burst: 64 * 2 ** 20 }
+const unaskedBytes: Budget = { perSecond: 12 * 2 ** 20, burst: 64 * 2 ** 20 }
 
 /**
  * Bytes for streams that there are not, or on whose protocol the two sides have not agreed: what was under way when we
  * ended a stream.
  */
-export const strayBytes: Budget = { perSecond: 2 ** 20, burst: 4 * 2 ** 20 }
+const strayBytes: Budget = { perSecond: 2 ** 20, burst: 4 * 2 ** 20 }
 
-/** Bytes on streams that the peer opened, by protocol prefix: what it sends without having been asked. */
-export const streamBytes: readonly (readonly [prefix: string, budget: Budget])[] = [
-  // 50 messages a second of 16 kB, and control messages; one RPC of 4 MiB is the codec's own bound.
-  ['/meshsub/', { perSecond: 2 ** 20, burst: 4 * 2 ** 20 }],
-  ['/souk/kad/', { perSecond: 256 * 1024, burst: 2 * 2 ** 20 }],
-  // Requests are small; reconciliation frames go up to 1 MiB.
-  ['/souk/sync/', { perSecond: 2 * 2 ** 20, burst: 8 * 2 ** 20 }],
-  // A relayed connection carries up to 16 MiB each way, and a relay brings those of all who come over it.
-  ['/libp2p/circuit/', { perSecond: 8 * 2 ** 20, burst: 48 * 2 ** 20 }]
-]
+/** Bytes on streams that the peer opened for gossip: 50 messages a second of 16 kB, and control messages. One RPC has 4 MiB. */
+const gossipBytes: Budget = { perSecond: 2 ** 20, burst: 4 * 2 ** 20 }
 
-/** Every other protocol: identify, ping, messages, located sets, image requests. */
-export const streamBytesDefault: Budget = { perSecond: 256 * 1024, burst: 4 * 2 ** 20 }
+/** Bytes of questions to the DHT. */
+const dhtBytes: Budget = { perSecond: 256 * 1024, burst: 2 * 2 ** 20 }
+
+/** Bytes of catch-up: requests are small; reconciliation frames go up to 1 MiB. */
+const catchUpBytes: Budget = { perSecond: 2 * 2 ** 20, burst: 8 * 2 ** 20 }
+
+/** Bytes of circuits: a relayed connection carries up to 16 MiB each way, and a relay brings those of all who come over it. */
+const circuitBytes: Budget = { perSecond: 8 * 2 ** 20, burst: 48 * 2 ** 20 }
+
+/** Bytes of every other protocol: identify, ping, messages, located sets, image requests. */
+const otherBytes: Budget = { perSecond: 256 * 1024, burst: 4 * 2 ** 20 }
 
 /** Frames on streams that the peer opened, all protocols together: what a flood of tiny ones costs is their number. */
-export const streamFrames: Budget = { perSecond: 4000, burst: 20_000 }
+const streamFrames: Budget = { perSecond: 4000, burst: 20_000 }
 
 /** Pings of libp2p's own protocol, each of which is sent back: a peer pings twice a minute, who measures a hundred a second. */
-export const pingFrames: Budget = { perSecond: 200, burst: 1000 }
+const pingFrames: Budget = { perSecond: 200, burst: 1000 }
+
+/** What one peer, or connection, may send below what is asked of any protocol: bytes, frames and streams. */
+export interface TrafficBudgets {
+  readonly connectionBytes: Budget
+  readonly unaskedBytes: Budget
+  readonly strayBytes: Budget
+  readonly gossipBytes: Budget
+  readonly dhtBytes: Budget
+  readonly catchUpBytes: Budget
+  readonly circuitBytes: Budget
+  readonly otherBytes: Budget
+  readonly streamFrames: Budget
+  readonly pingFrames: Budget
+  readonly smallFrames: Budget
+  readonly muxerPings: Budget
+  readonly streamOpenings: Budget
+  readonly unusedStreams: Budget
+}
 
 /** One message of a protocol of libp2p that has no bound of its own: twenty peers with ten addresses each, and a value. */
 export const unboundedMessageBytesMax = 128 * 1024
@@ -148,22 +167,22 @@ export const smallFrameBytes = 256
  * Small frames of one connection, asked for or not: a stream takes about six to open, {@link streamOpenings} at once, and
  * a window one for 64 KiB.
  */
-export const smallFrames: Budget = { perSecond: 4000, burst: 8000 }
+const smallFrames: Budget = { perSecond: 4000, burst: 8000 }
 
 /** Pings of the multiplexer, each of which is answered. Ours sends none, others one in half a minute. */
-export const muxerPings: Budget = { perSecond: 1, burst: 50 }
+const muxerPings: Budget = { perSecond: 1, burst: 50 }
 
 /**
  * Streams that a peer opens: a page of pictures takes sixty, saying all of one’s ratings again a few hundred. Each costs
  * about 1 ms.
  */
-export const streamOpenings: Budget = { perSecond: 100, burst: 1000 }
+const streamOpenings: Budget = { perSecond: 100, burst: 1000 }
 
 /**
  * Streams that a peer opens and that end before the two have agreed on a protocol: questions given up at once, and those
  * that only a newer program answers. Opening and taking back takes twenty-four bytes and costs us 0.1 ms.
  */
-export const unusedStreams: Budget = { perSecond: 10, burst: 100 }
+const unusedStreams: Budget = { perSecond: 10, burst: 100 }
 
 /**
  * Bytes that wait for one stream, and for one connection, because the other side does not read. Whoever answers waits
@@ -226,8 +245,31 @@ export const entranceBudget: Budget = { perSecond: 30, burst: 4 }
 /** Sockets that wait for that. */
 export const entranceWaitingMax = 500
 
+/** How newcomers are let in; see {@link entranceBudget} and {@link entranceWaitingMax}. */
+export interface EntranceLimits extends Budget {
+  readonly waitingMax: number
+}
+
 /** A handshake takes three round trips. */
 export const inboundUpgradeTimeoutMs = 3000
 
 /** Connections a second from one address before libp2p refuses it unheard; several nodes may share a machine. */
 export const connectionsPerHostPerSecond = 32
+
+/** All of {@link TrafficBudgets} by default. */
+export const trafficBudgets: TrafficBudgets = {
+  connectionBytes,
+  unaskedBytes,
+  strayBytes,
+  gossipBytes,
+  dhtBytes,
+  catchUpBytes,
+  circuitBytes,
+  otherBytes,
+  streamFrames,
+  pingFrames,
+  smallFrames,
+  muxerPings,
+  streamOpenings,
+  unusedStreams
+}
