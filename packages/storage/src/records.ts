@@ -533,7 +533,11 @@ class LevelRecordStore implements RecordStore {
     return [this.#tables.byCategory, ended(category)]
   }
 
-  async #newest(table: Table, prefix: Uint8Array, query: ListQuery): Promise<AnyRecord[]> {
+  #newest(table: Table, prefix: Uint8Array, query: ListQuery): Promise<AnyRecord[]> {
+    return this.#named(() => this.#newestIn(table, prefix, query))
+  }
+
+  async #newestIn(table: Table, prefix: Uint8Array, query: ListQuery): Promise<Uint8Array[]> {
     const limit = Math.min(query.limit ?? 100, pageMax)
     const digests: Uint8Array[] = []
     await using rows = table.iterator({ ...rangeBefore(prefix, query.after), reverse: true })
@@ -544,12 +548,19 @@ class LevelRecordStore implements RecordStore {
         if (query.market === undefined || textAt(market, 0) === query.market) digests.push(digestOfKey(key))
       }
     }
-    return this.#records(digests.slice(0, limit))
+    return digests.slice(0, limit)
   }
 
-  async #all(table: Table, prefix: Uint8Array): Promise<AnyRecord[]> {
-    const digests = (await table.keys({ ...within(prefix), reverse: true }).all()).map(digestOfKey)
-    return this.#records(digests)
+  #all(table: Table, prefix: Uint8Array): Promise<AnyRecord[]> {
+    return this.#named(async () => (await table.keys({ ...within(prefix), reverse: true }).all()).map(digestOfKey))
+  }
+
+  /** The records that an index names. If one was replaced between the two reads, both are made while nobody writes. */
+  async #named(index: () => Promise<Uint8Array[]>): Promise<AnyRecord[]> {
+    const digests = await index()
+    const records = await this.#records(digests)
+    if (records.length === digests.length) return records
+    return this.#init.lane.run(async () => this.#records(await index()))
   }
 
   /** Those that stand first in their slots. */

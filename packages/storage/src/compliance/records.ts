@@ -54,6 +54,7 @@ export function recordTests({ describe, test }: TestRunner, factory: StoreFactor
           const head = await store.records.head(first)
           assert.ok((head?.seq ?? -1) >= seen)
           seen = head?.seq ?? -1
+          assert.equal((await store.records.list({ kind: 'listing' })).length, 1)
           isOver = seen === 100
         }
         assert.ok(await replaced)
