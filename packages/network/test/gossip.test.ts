@@ -55,6 +55,28 @@ describe('gossip', () => {
     expect(codes?.toSorted()).toEqual(['bad-signature', 'wrong-topic'])
   })
 
+  it('notes what a neighbour need not be sent, unless nothing of that neighbour is looked at', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    await using c = await startNode()
+    await join(a, b)
+    await join(a, c)
+    await join(b, c)
+    const { pubsub } = c.network.libp2p.services
+    const { idontwants } = pubsub as unknown as { idontwants: Map<string, Map<string, number>> }
+    const idsOf = ({ network }: TestNode): number => idontwants.get(network.libp2p.peerId.toString())?.size ?? 0
+    await a.network.publish(sealListing(newSigner()))
+    await vi.waitFor(() => expect(idsOf(b)).toBe(1))
+    const noted = vi.spyOn(pubsub as unknown as { handleIdontwant(): void }, 'handleIdontwant')
+    const asked = vi.spyOn(pubsub as unknown as { acceptFrom(name: string): boolean }, 'acceptFrom')
+    asked.mockImplementation((name) => name !== b.network.libp2p.peerId.toString())
+    const second = sealListing(newSigner())
+    await a.network.publish(second)
+    await c.store.until(() => c.store.has(second))
+    await vi.waitFor(() => expect(asked).toHaveBeenCalledWith(b.network.libp2p.peerId.toString()))
+    expect(noted).not.toHaveBeenCalled()
+  })
+
   it('tells neighbours that a message need not be sent again, but not of a flood that is worth nothing', async () => {
     await using hub = await startNode()
     await using neighbour = await startNode()

@@ -23,7 +23,9 @@ export function guardIntake(pubsub: GossipSub, guard: Pick<Guard, 'allow' | 'pun
     if (rpc === undefined) return guard.punish(peer, 'malformed-rpc')
     if (rpc.messages.some(({ data }) => (data?.length ?? 0) > recordBytesMax)) return guard.punish(peer, 'oversize-rpc')
     if (!guard.allow(peer, 'gossip-control', unitsOf(rpc))) return guard.punish(peer, 'too-many-rpcs')
-    await router.handleReceivedRpc(peer, rpc)
+    const told = onlyTold(rpc)
+    if (told === undefined) await router.handleReceivedRpc(peer, rpc)
+    else if (router.acceptFrom(peer.toString())) router.handleIdontwant(peer.toString(), told)
   }
 
   router.createInboundStream = (peer, stream) => {
@@ -124,6 +126,18 @@ export function unitsOf({ subscriptions, messages, control }: RPC): number {
   return plain + lists.length + Math.ceil(ids / idsPerUnit) + (graft.length + prune.length) * meshChangeUnits
 }
 
+type Told = NonNullable<RPC['control']>['idontwant']
+
+/**
+ * What a frame says that need not be sent, when it says nothing else: five of six frames do. gossipsub describes each for
+ * a log that nobody writes, and looks in two turns for everything else that it might say.
+ */
+function onlyTold({ subscriptions, messages, control }: RPC): Told | undefined {
+  if (control === undefined || subscriptions.length > 0 || messages.length > 0) return undefined
+  const { ihave, iwant, graft, prune, idontwant } = control
+  return ihave.length + iwant.length + graft.length + prune.length === 0 ? idontwant : undefined
+}
+
 /** Undefined for what is no RPC, or one beyond `rpcLimits`. */
 function readRpc(router: Router, frame: Uint8Array): RPC | undefined {
   try {
@@ -141,14 +155,24 @@ interface Router {
   readonly decodeRpc: (frame: Uint8Array) => RPC
   /** Fails only for what is wrong with gossipsub. */
   readonly handleReceivedRpc: (from: PeerId, rpc: RPC) => Promise<void>
+  /** False for peers whose score is so low that nothing of theirs is looked at. */
+  readonly acceptFrom: (from: string) => boolean
+  readonly handleIdontwant: (from: string, told: Told) => void
 }
+
+const methods = [
+  'createInboundStream',
+  'isStarted',
+  'decodeRpc',
+  'handleReceivedRpc',
+  'acceptFrom',
+  'handleIdontwant'
+] as const
 
 /** Private parts of gossipsub, which has no hook for any of this; fails at start if a version moves them. */
 function openRouter(pubsub: GossipSub): Router {
   const router = pubsub as unknown as Router
-  for (const name of ['createInboundStream', 'isStarted', 'decodeRpc', 'handleReceivedRpc'] as const) {
-    assert(typeof router[name] === 'function', `gossipsub has its ${name} elsewhere`)
-  }
+  for (const name of methods) assert(typeof router[name] === 'function', `gossipsub has its ${name} elsewhere`)
   assert(router.peers instanceof Map, 'gossipsub keeps its peers elsewhere')
   assert(router.streamsInbound instanceof Map, 'gossipsub keeps its streams elsewhere')
   return router
