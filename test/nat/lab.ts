@@ -24,15 +24,22 @@ export interface Lab extends AsyncDisposable {
   /** A machine with a public address. @returns Its namespace. */
   machine(name: string, address: string): Promise<string>
   /** A home behind a router. @returns The namespace of the computer in it. */
-  home(name: string, router: { address: string; nat: Nat }): Promise<string>
+  home(name: string, router: Router): Promise<string>
   /** Loses packets that a machine gets, at random. */
   lose(namespace: string, percent: number): Promise<void>
   relay(namespace: string, address: string): Promise<string>
   node(
     name: string,
     namespace: string,
-    init: { bootstrap: readonly string[]; listen?: readonly string[] }
+    init: { bootstrap: readonly string[]; listen?: readonly string[]; announce?: readonly string[] }
   ): Promise<LabNode>
+}
+
+export interface Router {
+  readonly address: string
+  readonly nat: Nat
+  /** A TCP port that its owner has it pass on to the computer. */
+  readonly forwards?: number
 }
 
 /**
@@ -100,7 +107,7 @@ class NamespaceLab implements Lab {
     return namespace
   }
 
-  async home(name: string, { address, nat }: { address: string; nat: Nat }): Promise<string> {
+  async home(name: string, { address, ...rules }: Router): Promise<string> {
     const router = await this.#namespace(`${name}-router`)
     await this.#plugIn(router, address)
     const computer = await this.#namespace(name)
@@ -109,7 +116,7 @@ class NamespaceLab implements Lab {
     await inside(computer, 'ip', 'addr', 'add', '192.168.7.2/24', 'dev', 'wan')
     await inside(computer, 'ip', 'route', 'add', 'default', 'via', '192.168.7.1')
     await inside(router, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward')
-    await this.#rules(router, rulesOf(nat))
+    await this.#rules(router, rulesOf(rules))
     return computer
   }
 
@@ -142,12 +149,13 @@ table ip loss {
     namespace: string,
     {
       bootstrap,
-      listen = ['/ip4/0.0.0.0/tcp/0', '/p2p-circuit']
-    }: { bootstrap: readonly string[]; listen?: readonly string[] }
+      listen = ['/ip4/0.0.0.0/tcp/0', '/p2p-circuit'],
+      announce
+    }: { bootstrap: readonly string[]; listen?: readonly string[]; announce?: readonly string[] }
   ): Promise<LabNode> {
     const home = join(this.directory, name)
     await mkdir(home, { mode: 0o700 })
-    const config = { api: { port: 0 }, network: { listen, bootstrap, mdns: false } }
+    const config = { api: { port: 0 }, network: { listen, announce, bootstrap, mdns: false } }
     await writeFile(join(home, 'config.yaml'), JSON.stringify(config), { mode: 0o600 })
     const args = ['--home', home, '--json', '--no-input', 'start', '--name', name]
     const ready = (await this.#run(name, namespace, args)) as { did: string; peerId: string; socket: string }
@@ -210,14 +218,19 @@ table ip loss {
   }
 }
 
-function rulesOf(nat: Nat): string {
+function rulesOf({ nat, forwards }: Omit<Router, 'address'>): string {
+  const forwarding =
+    forwards === undefined
+      ? ''
+      : `chain in { type nat hook prerouting priority dstnat; iifname "wan" tcp dport ${forwards} dnat to 192.168.7.2; }`
   return `
 table ip nat {
   chain out { type nat hook postrouting priority srcnat; oifname "wan" masquerade ${nat === 'symmetric' ? 'fully-random' : ''}; }
+  ${forwarding}
 }
 table ip filter {
   chain in { type filter hook input priority filter; policy drop; ct state established,related accept; iifname { "lan", "lo" } accept; }
-  chain through { type filter hook forward priority filter; policy drop; ct state established,related accept; iifname "lan" accept; }
+  chain through { type filter hook forward priority filter; policy drop; ct state established,related accept; ct status dnat accept; iifname "lan" accept; }
 }`
 }
 

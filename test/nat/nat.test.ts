@@ -11,12 +11,13 @@ let lab: Lab
 let seller: LabNode
 let buyer: LabNode
 let neighbour: LabNode
+let bootstrap: readonly string[]
 
 describe.skipIf(problem !== undefined)('three homes behind routers, and a relay', () => {
   beforeAll(async () => {
     lab = await createLab()
     const relay = await lab.relay(await lab.machine('relay', relayAddress), relayAddress)
-    const bootstrap = [relay]
+    bootstrap = [relay]
     const homes = await Promise.all([
       lab.home('ana', { address: '44.1.0.11', nat: 'cone' }),
       lab.home('bruno', { address: '44.1.0.12', nat: 'cone' }),
@@ -107,6 +108,20 @@ describe.skipIf(problem !== undefined)('three homes behind routers, and a relay'
     const direct = (await viewOf(neighbour, seller))?.addresses.filter((address) => !address.includes('/p2p-circuit'))
     expect(direct ?? []).toEqual([])
   }, 120_000)
+
+  test('who has a port of the router passed on, and says so, is reached directly by whoever is behind any', async () => {
+    const address = '/ip4/44.1.0.14/tcp/4001'
+    const home = await lab.home('dora', { address: '44.1.0.14', nat: 'symmetric', forwards: 4001 })
+    const dora = await lab.node('dora', home, { bootstrap, listen: ['/ip4/0.0.0.0/tcp/4001'], announce: [address] })
+    expect(await addressesOf(dora)).toEqual([`${address}/p2p/${dora.peerId}`])
+    await dora.call('PUT /v1/profile', { body: { name: 'Dora' } })
+    await neighbour.until('what Dora announces, from the relay', async () => {
+      const known = await neighbour.call('GET /v1/profiles/:did', { params: { did: dora.did } }).catch(() => undefined)
+      return known?.peers.some(({ addresses }) => addresses.some((one) => one.startsWith(address)))
+    })
+    await neighbour.call('POST /v1/peers', { body: { address: `${address}/p2p/${dora.peerId}` } })
+    expect(await viewOf(neighbour, dora)).toMatchObject({ connected: true, relayed: false })
+  }, 90_000)
 
   test('in none of it was an error that nobody caught', () => {
     expect(uncaughtIn(lab.log)).toEqual([])
