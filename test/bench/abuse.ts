@@ -29,7 +29,7 @@ export async function benchAbuse(only = ''): Promise<Report> {
     ...Object.keys(serviceAttacks).map((name) => [name, { limitMs: 3000 }] as const),
     ...byFifty.map((name) => [name, fifty] as const)
   ].filter(([name]) => name.includes(only))
-  await using arena = await createRelayArena({ fill: stockRelay })
+  await using arena = await createRelayArena({ fill: stockRelay, isMeasured: true })
   for (const [name, init] of runs) {
     const figures = await arena.attack(name, { dialsMin: 20, quietMs: 2000, ...init })
     process.stderr.write(`${columns.map(([, width, cell]) => cell(figures).padStart(width)).join(' ')}\n`)

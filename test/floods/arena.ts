@@ -113,19 +113,21 @@ const lookMs = 50
 const settledShare = 0.1
 const settleLookMs = 200
 const settleLooksMax = 50
-/**
- * All but the victim are machines elsewhere, which do not take its cores. Here they stand back for it (nice(1)): what the
- * honest wait is the victim's doing, then, not that of two cores for five programs. Whoever measures does not wait
- * either.
- */
-const niceness = { ping: 0, talk: 10, dial: 10, attacker: 19 } as const
 
-/**
- * A relay as its operator runs it, that counts addresses of 127.0.0.0/8 like all others.
- *
- * @param init.fill - Puts something into its store before it starts.
- */
-export async function createRelayArena(init: { fill?: (directory: string) => Promise<void> } = {}): Promise<Arena> {
+/** How a relay's arena is set up. */
+export interface RelayArenaInit {
+  /** Puts something into its store before it starts. */
+  readonly fill?: (directory: string) => Promise<void>
+  /**
+   * All but the victim are machines elsewhere, which do not take its cores: here they run while it needs none (sched(7),
+   * SCHED_IDLE). What the honest wait is the victim's doing then, not that of two cores for five programs. Not beside other
+   * work, which would leave them none.
+   */
+  readonly isMeasured?: boolean
+}
+
+/** A relay as its operator runs it, that counts addresses of 127.0.0.0/8 like all others. */
+export async function createRelayArena(init: RelayArenaInit = {}): Promise<Arena> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'souk-floods-'))
   stack.defer(() => rm(directory, { recursive: true, force: true }))
@@ -146,6 +148,7 @@ export async function createRelayArena(init: { fill?: (directory: string) => Pro
       target: targetOf(addresses),
       pid: relay.pid,
       isAlive: () => relay.isRunning,
+      isMeasured: init.isMeasured === true,
       judged: () => judgedBy(httpUrl)
     })
   )
@@ -167,6 +170,7 @@ interface ArenaInit {
   readonly target: Target
   readonly pid: number
   readonly isAlive: () => boolean
+  readonly isMeasured?: boolean
   /** Records that the victim has judged since it began. */
   readonly judged?: () => Promise<number>
 }
@@ -174,13 +178,15 @@ interface ArenaInit {
 async function createArena(init: ArenaInit): Promise<Arena> {
   await using stack = new AsyncDisposableStack()
   const { target, pid } = init
-  const start = (nice: number, module: string, words = {}): Program =>
-    stack.use(startProgram(['nice', '-n', `${nice}`, ...commandOf(new URL(module, import.meta.url), words)]))
-  const honest = (['ping', 'talk', 'dial'] as const).map((role) =>
-    start(niceness[role], './honest.ts', { role, target })
-  )
+  const start = (module: string, words: { role?: string; target?: Target } = {}): Program => {
+    // Who measures does not wait either.
+    const standsBack = init.isMeasured === true && words.role !== 'ping'
+    const command = commandOf(new URL(module, import.meta.url), words)
+    return stack.use(startProgram(standsBack ? ['chrt', '--idle', '0', ...command] : command))
+  }
+  const honest = ['ping', 'talk', 'dial'].map((role) => start('./honest.ts', { role, target }))
   await Promise.all(honest.map((one) => one.next()))
-  const attacker = start(niceness.attacker, './attacker.ts')
+  const attacker = start('./attacker.ts')
   await sleep(settleMs)
   const startBytes = await rssBytesOf(pid)
   let attacks = 0
