@@ -2,6 +2,7 @@ import type { MultiaddrConnection } from '@libp2p/interface'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { roundBytesMax } from '../src/guard/limits.ts'
+import { createMeter, type MeterSink } from '../src/guard/meter.ts'
 import { inRounds } from '../src/guard/rounds.ts'
 
 test('who has brought much waits for the next round, who has brought little does not', async () => {
@@ -25,6 +26,31 @@ test('each round begins anew', async () => {
   }
   expect(did).toEqual([])
 })
+
+test('a WebSocket waits too, and one that cannot goes on', async () => {
+  const did: string[] = []
+  const brings = (websocket: object): void => {
+    const connection = { websocket, onData: () => undefined } as unknown as MultiaddrConnection & {
+      onData(data: Uint8Array): void
+    }
+    createMeter(nobody).trackMultiaddrConnection(connection)
+    connection.onData(new Uint8Array(roundBytesMax))
+  }
+  brings({ pause: () => did.push('pause'), resume: () => did.push('resume') })
+  expect(did).toEqual(['pause'])
+  await setImmediate()
+  expect(did).toEqual(['pause', 'resume'])
+  expect(() => brings({})).not.toThrow()
+})
+
+const ignore = (): void => undefined
+const nobody: MeterSink = {
+  onConnectionBytes: ignore,
+  onStreamFrame: ignore,
+  onAnswer: ignore,
+  onBadLength: ignore,
+  onGossipTo: ignore
+}
 
 function watched(): { brings: (bytes: number) => void; did: string[] } {
   const did: string[] = []

@@ -30,7 +30,7 @@ export function createMeter(sink: MeterSink): Metrics {
   return {
     ...silentMetrics,
     trackMultiaddrConnection: (connection) => {
-      letReset(connection)
+      mendWebSocket(connection)
       const frame = framer(
         negotiation((protocol) => protocol === '/noise'),
         () => sink.onBadLength(connection)
@@ -71,14 +71,27 @@ export function meterOf(budget: Budget, now: () => number, onEmpty: () => void):
 
 /**
  * libp2p ends a WebSocket with status 1006, which no WebSocket lets itself be told: what we cut off would stay open, and
- * its bytes go on coming in.
+ * its bytes go on coming in. Nor does it have one wait, as a browser's cannot.
  */
-function letReset(connection: object): void {
-  const { websocket } = connection as { websocket?: { close(): void; terminate?: () => void } }
+function mendWebSocket(connection: object): void {
+  const { websocket } = connection as { websocket?: Closable & Partial<NodeWebSocket> }
   if (websocket === undefined) return
   Object.assign(connection, {
-    sendReset: () => (websocket.terminate === undefined ? websocket.close() : websocket.terminate())
+    sendReset: () => (websocket.terminate === undefined ? websocket.close() : websocket.terminate()),
+    sendPause: () => websocket.pause?.(),
+    sendResume: () => websocket.resume?.()
   })
+}
+
+interface Closable {
+  close(): void
+}
+
+/** What the WebSockets of a server can besides: those that we open ourselves cannot. */
+interface NodeWebSocket {
+  terminate(): void
+  pause(): void
+  resume(): void
 }
 
 export type Data = StreamMessageEvent['data']

@@ -26,7 +26,7 @@ export function inRounds(connection: MultiaddrConnection): (bytes: number) => vo
   }
 }
 
-/** Private parts of connections over TCP: others cannot wait. */
+/** Private parts of connections over TCP, and over a server's WebSockets: others cannot wait. */
 interface Pausable {
   sendPause?(): void
   sendResume?(): void
