@@ -93,12 +93,6 @@ export const kindLimits = {
 /** Keys that one verifier remembers: a thousand authors at about 1 kB each. */
 export const verifierKeysMax = 1024
 
-/**
- * A signature that is asked about so long after the one before is verified on the main thread: 85 µs there, in place of 14
- * and 95 on the pool. What comes faster than this goes aside, so that no flood takes more than a fiftieth of the main thread.
- */
-export const solitudeMs = 5
-
 /** Fewer signatures than this in one go are verified on the pool: a message to a thread and back costs as much as five. */
 export const claimsPerThreadMin = 8
 

@@ -11,7 +11,7 @@
 import { createSignatureThread, importKey } from '#platform'
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { sameBytes } from './canonical.ts'
-import { solitudeMs, verifierKeysMax } from './limits.ts'
+import { verifierKeysMax } from './limits.ts'
 import type { Equation, SignatureThread } from './platform.ts'
 import { createRecent } from './recent.ts'
 
@@ -23,8 +23,7 @@ export interface Verifier {
   (input: SignatureInput): boolean
   /**
    * The same answer, computed beside the main thread where the platform has threads for it. What is asked in one turn of
-   * the event loop is handed over together; what comes after a pause is answered at once, since handing one over, and
-   * hearing of it, takes longer than verifying it. Never rejects.
+   * the event loop is handed over together. Never rejects.
    */
   readonly aside: (input: SignatureInput) => Promise<boolean>
   /**
@@ -46,9 +45,8 @@ export function verifySignature(input: SignatureInput): boolean {
  * for a while; disposing of the verifier ends it at once.
  *
  * @param init.keysMax - Keys remembered, least recently used forgotten first.
- * @param init.now - Milliseconds, to tell pauses by. Default: those of the process.
  */
-export function createVerifier(init: { keysMax?: number; now?: () => number } = {}): Verifier & AsyncDisposable {
+export function createVerifier(init: { keysMax?: number } = {}): Verifier & AsyncDisposable {
   const equations = createRecent<Equation | undefined>(init.keysMax ?? verifierKeysMax)
   const equationOf = (input: SignatureInput): Equation | undefined => {
     if (!hasStrictEncodings(input)) return undefined
@@ -57,17 +55,8 @@ export function createVerifier(init: { keysMax?: number; now?: () => number } = 
   const onPool = (input: SignatureInput): Promise<boolean> =>
     equationOf(input)?.aside(input.signature, input.message) ?? Promise.resolve(false)
   const thread = createSignatureThread()
-  const verify = (input: SignatureInput): boolean => equationOf(input)?.(input.signature, input.message) ?? false
-  const gather = createGathering(copyOf, (inputs) => verifyAside(inputs, { thread, onPool }))
-  const now = init.now ?? (() => performance.now())
-  let askedAtMs = -Infinity
-  const isAlone = (): boolean => {
-    const [lastMs, nowMs] = [askedAtMs, now()]
-    askedAtMs = nowMs
-    return nowMs - lastMs >= solitudeMs
-  }
-  return Object.assign(verify, {
-    aside: async (input: SignatureInput) => (isAlone() ? verify(input) : gather(input)),
+  return Object.assign((input: SignatureInput) => equationOf(input)?.(input.signature, input.message) ?? false, {
+    aside: createGathering(copyOf, (inputs) => verifyAside(inputs, { thread, onPool })),
     bulk: (inputs: readonly SignatureInput[]) => (inputs.every(hasStrictEncodings) ? thread.verify(inputs) : undefined),
     [Symbol.asyncDispose]: () => thread[Symbol.asyncDispose]()
   })

@@ -1,7 +1,6 @@
 import { createVerifier, signerFromKey, verifySignature } from '@souk/records'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { solitudeMs } from '../src/limits.ts'
 import { createRecent } from '../src/recent.ts'
 import { hasStrictEncodings } from '../src/signature.ts'
 
@@ -57,27 +56,6 @@ test('random signatures and keys are false, and throw nothing', async () => {
       expect(await aside({ signature, message, publicKey })).toBe(false)
     })
   )
-})
-
-test('what comes after a pause is answered before anything else gets its turn, what comes with others is not', async () => {
-  let nowMs = 0
-  const { aside } = createVerifier({ now: () => nowMs })
-  const message = Uint8Array.of(1)
-  const signer = signers[0]!
-  const claim = { signature: signer.sign(message), message, publicKey: signer.publicKey }
-  const askedAt = async (ms: number): Promise<'at once' | 'later'> => {
-    nowMs = ms
-    const answer = aside(claim)
-    const tick = Promise.resolve('later' as const)
-    const first = await Promise.race([answer, tick])
-    expect(await answer).toBe(true)
-    return first === true ? 'at once' : 'later'
-  }
-  const pauses = [solitudeMs, solitudeMs - 1, solitudeMs - 1, solitudeMs]
-  let atMs = 0
-  const how: string[] = [await askedAt(atMs)]
-  for (const pause of pauses) how.push(await askedAt((atMs += pause)))
-  expect(how).toEqual(['at once', 'at once', 'later', 'later', 'at once'])
 })
 
 test('of the values asked for, the last are kept and no others', () => {
