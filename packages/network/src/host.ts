@@ -118,7 +118,8 @@ export async function createHost(
     ],
     connectionGater: guard.gater,
     metrics: guard.metrics,
-    logger: createSilence(),
+    // Whoever asks for libp2p's log by the variable that it looks at gets it.
+    ...(process.env['DEBUG'] === undefined ? { logger: createSilence() } : {}),
     connectionManager: {
       maxConnections: connections + crowdSpare,
       maxIncomingPendingConnections: pendingConnectionsMax,
