@@ -16,12 +16,7 @@ import type { ReplicaLimits } from './dht/limits.ts'
 import { gossipOptions } from './gossip/gossip.ts'
 import { watchEncrypter } from './guard/encrypter.ts'
 import type { HostGuard } from './guard/guard.ts'
-import {
-  connectionsPerHostPerSecond,
-  crowdSpare,
-  inboundUpgradeTimeoutMs,
-  pendingConnectionsMax
-} from './guard/limits.ts'
+import { crowdSpare } from './guard/limits.ts'
 import { watchedTcp } from './guard/tcp.ts'
 import { patientWebSockets } from './guard/web-socket.ts'
 import {
@@ -122,9 +117,9 @@ export async function createHost(
     ...(process.env['DEBUG'] === undefined ? { logger: createSilence() } : {}),
     connectionManager: {
       maxConnections: connections + crowdSpare,
-      maxIncomingPendingConnections: pendingConnectionsMax,
-      inboundUpgradeTimeout: inboundUpgradeTimeoutMs,
-      inboundConnectionThreshold: connectionsPerHostPerSecond
+      maxIncomingPendingConnections: guard.handshakes.max,
+      inboundUpgradeTimeout: guard.handshakes.timeoutMs,
+      inboundConnectionThreshold: guard.handshakes.perHostPerSecond
     },
     connectionMonitor: { pingInterval: pingIntervalMs, pingTimeout: { minTimeout: pingTimeoutMs } },
     peerStore: peerStoreAges,

@@ -43,10 +43,12 @@ export {
   attemptsPerBlock,
   entranceBudget,
   entranceWaitingMax,
+  handshakeLimits,
   pendingPerBlockMax,
   pendingPerHostMax,
   requestBudgetDefault,
   requestBudgets,
+  sanctions,
   trafficBudgets
 } from './guard/limits.ts'
 export type { Guard, GuardInit, HostGuard, PeerReport } from './guard/guard.ts'

@@ -176,7 +176,9 @@ describe('a peer that sends what no honest node passes on', () => {
     const store = new TestStore()
     // One clock for both: what is out of its time costs only whose clock is right.
     const now = (): number => invalid[0]!.nowMs
-    await using victim = await startNode({ store, now })
+    // All liars come from one address, and faster than 32 a second.
+    const guard = { handshakes: { perHostPerSecond: 1000 } }
+    await using victim = await startNode({ store, now, guard })
     // gossipsub keeps a score of its own, which does not take pardons: a new liar after every few records.
     for (let at = 0; at < invalid.length; at += 4) {
       await using liar = await startNode({ now })

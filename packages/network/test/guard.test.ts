@@ -84,6 +84,24 @@ describe('a score', () => {
     expect(guard.refuses(peer)).toBe(false)
   })
 
+  it('is judged by other sanctions where an operator has set them', async () => {
+    const { guard, peer, clock } = await setUp({
+      sanctions: { disconnectScore: -10, banScore: -20, scoreHalfLifeMs: 1000, disconnectMs: 5000, banMs: 60_000 }
+    })
+    guard.punish(peer, 'bad-signature')
+    expect(guard.refuses(peer)).toBe(true)
+    clock.nowMs += 4999
+    expect(guard.refuses(peer)).toBe(true)
+    clock.nowMs += 2
+    expect(guard.refuses(peer)).toBe(false)
+    expect(guard.score(peer)).toBeCloseTo(-10 / 32, 2)
+    for (let times = 0; times < 2; times++) guard.punish(peer, 'bad-signature')
+    clock.nowMs += 59_999
+    expect(guard.refuses(peer)).toBe(true)
+    clock.nowMs += 2
+    expect(guard.refuses(peer)).toBe(false)
+  })
+
   it('says why, the worst first, and counts repetitions; codes of protocols cost what their last part costs', async () => {
     const { guard, peer } = await setUp()
     const other = await newPeer()

@@ -5,6 +5,7 @@ import {
   catchUpsMax,
   entranceBudget,
   entranceWaitingMax,
+  handshakeLimits,
   mailboxLimits,
   pendingPerBlockMax,
   pendingPerHostMax,
@@ -12,6 +13,7 @@ import {
   replicaLimits,
   requestBudgetDefault,
   requestBudgets,
+  sanctions,
   shelfLimits,
   strangersPerSecondFree,
   trafficBudgets
@@ -47,6 +49,8 @@ export type RelayConfigInput = z.input<typeof configSchema>
 const hour = 3_600_000
 const day = 24 * hour
 const gib = 1024 ** 3
+/** Once in a quarter of an hour. */
+const rateMin = 0.001
 
 const marketRemedy = 'a market has 1 to 64 of a-z 0-9 and hyphens'
 
@@ -82,6 +86,9 @@ const configSchema = strict({
     perBlockMax: whole(connectionsPerBlockMax, { max: 100_000 }),
     countLoopback: flag(false),
     entrance: part({ ...budgetKeys(entranceBudget), waitingMax: whole(entranceWaitingMax, { max: 100_000 }) }),
+    handshakesMax: whole(handshakeLimits.max, { max: 100_000 }),
+    handshakeMs: whole(handshakeLimits.timeoutMs, { min: 500, max: 60_000 }),
+    perAddressPerSecond: whole(handshakeLimits.perHostPerSecond, { max: 100_000 }),
     handshakesPerAddressMax: whole(pendingPerHostMax, { max: 100_000 }),
     handshakesPerBlockMax: whole(pendingPerBlockMax, { max: 100_000 }),
     attemptsPerBlock: budget(attemptsPerBlock)
@@ -103,7 +110,16 @@ const configSchema = strict({
     dht: budget(budgetOf('/souk/kad/1.0.0')),
     dhtValues: budget(budgetOf('value')),
     locatedSet: budget(budgetOf('/souk/located-set/1')),
-    mailbox: budget(budgetOf('/souk/mailbox/1'))
+    mailbox: budget(budgetOf('/souk/mailbox/1')),
+    refusals: budget(budgetOf('refusal')),
+    catchUpRefusals: budget(budgetOf('sync-refusal'))
+  }),
+  offences: part({
+    disconnectAt: whole(-sanctions.disconnectScore, { max: 100 }),
+    banAt: whole(-sanctions.banScore, { max: 100 }),
+    halfLifeMs: whole(sanctions.scoreHalfLifeMs, { min: 1000, max: day }),
+    disconnectMs: whole(sanctions.disconnectMs, { min: 1000, max: day }),
+    banMs: whole(sanctions.banMs, { min: 1000, max: 30 * day })
   }),
   traffic: part({
     connectionBytes: budget(trafficBudgets.connectionBytes),
@@ -244,6 +260,11 @@ function whole(standard: number, { min = 1, max }: { min?: number; max: number }
   return z.int({ error }).min(min, { error }).max(max, { error }).default(standard)
 }
 
+function rate(standard: number, { max }: { max: number }): z.ZodDefault<z.ZodNumber> {
+  const error = `must be a number from ${rateMin} to ${max}; ${standard} is the default`
+  return z.number({ error }).min(rateMin, { error }).max(max, { error }).default(standard)
+}
+
 function port(): z.ZodDefault<z.ZodInt> {
   return whole(httpDefault.port, { min: 0, max: 65_535 })
 }
@@ -265,10 +286,10 @@ function budget(standard: Budget): z.ZodPrefault<z.ZodObject<BudgetKeys, z.core.
 }
 
 function budgetKeys({ perSecond, burst }: Budget): BudgetKeys {
-  return { perSecond: whole(perSecond, { max: 10 * gib }), burst: whole(burst, { max: 10 * gib }) }
+  return { perSecond: rate(perSecond, { max: 10 * gib }), burst: whole(burst, { max: 10 * gib }) }
 }
 
-type BudgetKeys = { perSecond: z.ZodDefault<z.ZodInt>; burst: z.ZodDefault<z.ZodInt> }
+type BudgetKeys = { perSecond: z.ZodDefault<z.ZodNumber>; burst: z.ZodDefault<z.ZodInt> }
 
 function budgetOf(name: string): Budget {
   return requestBudgets[name] ?? requestBudgetDefault

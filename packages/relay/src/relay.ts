@@ -222,7 +222,7 @@ async function startNetwork(
   config: RelayConfig,
   { storage, door, lists, now }: { storage: Storage; door: Door; lists: Lists; now: () => number }
 ): Promise<Network> {
-  const { directory, listen, announce, bootstrap, mdns, markets, connections, circuit, budgets } = config
+  const { directory, listen, announce, bootstrap, mdns, markets, connections, circuit, budgets, offences } = config
   const { deny, allow } = lists
   const privateKey = await peerKeyFromSeed(await loadPeerSeed(join(directory, 'peer.key')))
   const { records, sync } = createRelayRecords(storage, { deny, allow })
@@ -254,6 +254,18 @@ async function startNetwork(
           pendingPerBlockMax: connections.handshakesPerBlockMax,
           attemptsPerBlock: connections.attemptsPerBlock,
           entrance: connections.entrance,
+          handshakes: {
+            max: connections.handshakesMax,
+            timeoutMs: connections.handshakeMs,
+            perHostPerSecond: connections.perAddressPerSecond
+          },
+          sanctions: {
+            disconnectScore: -offences.disconnectAt,
+            banScore: -offences.banAt,
+            scoreHalfLifeMs: offences.halfLifeMs,
+            disconnectMs: offences.disconnectMs,
+            banMs: offences.banMs
+          },
           limitLoopback: connections.countLoopback,
           budgets: budgetsByProtocol(budgets),
           traffic: config.traffic,
@@ -278,7 +290,9 @@ function budgetsByProtocol(budgets: RelayConfig['budgets']): Record<string, { pe
     '/souk/kad/1.0.0': budgets.dht,
     value: budgets.dhtValues,
     '/souk/located-set/1': budgets.locatedSet,
-    '/souk/mailbox/1': budgets.mailbox
+    '/souk/mailbox/1': budgets.mailbox,
+    refusal: budgets.refusals,
+    'sync-refusal': budgets.catchUpRefusals
   }
 }
 

@@ -22,6 +22,8 @@ const refused: readonly (readonly [yaml: string, path: string, value: string | u
   [`${directory}\nbudgets: {gossip: {rate: 5}}`, 'budgets.gossip.rate', '5', 'known here: perSecond, burst'],
   [`${directory}\nconnections: {entrance: {waiting: 5}}`, 'connections.entrance.waiting', '5', 'burst, waitingMax'],
   [`${directory}\ntraffic: {bytes: {}}`, 'traffic.bytes', '{}', 'known here: connectionBytes, unaskedBytes'],
+  [`${directory}\nbudgets: {refusals: {perSecond: 0}}`, 'budgets.refusals.perSecond', '0', 'from 0.001 to'],
+  [`${directory}\noffences: {banAt: -50}`, 'offences.banAt', '-50', 'whole number from 1 to 100; 50 is the default'],
   [`${directory}\ndrainMs: 20s`, 'drainMs', '"20s"', 'whole number from 0 to 600000; 20000 is the default'],
   [`${directory}\nconnections: {max: 0}`, 'connections.max', '0', 'from 1 to 100000'],
   [`${directory}\nconnections: {max: 1.5}`, 'connections.max', '1.5', 'whole number'],

@@ -51,6 +51,16 @@ describe('who is let in', () => {
     expect(others.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
   })
 
+  it('no more from one address in a second than configured', async () => {
+    await using folder = await createFolder()
+    await using relay = await startRelay({ directory: folder.path, connections: { perAddressPerSecond: 1 } })
+    const [address = ''] = relay.addresses()
+    await using first = await startNode()
+    await using second = await startNode()
+    const both = await Promise.allSettled([first, second].map(({ network }) => network.connect(address)))
+    expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+  })
+
   it('no peer that opens more streams than configured', async () => {
     await using folder = await createFolder()
     await using relay = await startRelay({

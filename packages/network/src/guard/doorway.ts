@@ -41,7 +41,7 @@ export class Doorway {
 
   constructor(init: DoorwayInit) {
     this.#init = init
-    this.#standings = new Standings(init.now)
+    this.#standings = new Standings(init)
   }
 
   /**

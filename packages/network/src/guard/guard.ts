@@ -18,9 +18,12 @@ import { Doorway } from './doorway.ts'
 import { Entrance } from './entrance.ts'
 import {
   type EntranceLimits,
+  handshakeLimits,
+  type HandshakeLimits,
   requestBudgetDefault,
   requestBudgets,
   reservationsPerBlockMax,
+  type Sanctions,
   type TrafficBudgets,
   trafficBudgets,
   unreadLookMs,
@@ -44,6 +47,10 @@ export interface GuardInit {
   readonly attemptsPerBlock?: Budget
   /** At what pace newcomers are let in to shake hands, and how many wait for that; what is left out is as it is by default. */
   readonly entrance?: Partial<EntranceLimits>
+  /** Handshakes of everybody, before it is known who comes; what is left out is as it is by default. */
+  readonly handshakes?: Partial<HandshakeLimits>
+  /** What follows from a score; what is left out is as it is by default. */
+  readonly sanctions?: Partial<Sanctions>
   /** Count connections of this machine like all others; off by default, since people run several nodes on one. */
   readonly limitLoopback?: boolean
   /** Budgets that replace or add to the rows of `requestBudgets`. */
@@ -65,7 +72,7 @@ export interface GuardInit {
 /** Why a peer is not liked. */
 export interface PeerReport {
   readonly peer: string
-  /** 0 down to -100; at -20 it is disconnected, at -50 banned. */
+  /** 0 down to -100; by default it is disconnected at -20 and banned at -50. */
   readonly score: number
   /** Latest first. */
   readonly reasons: readonly Reason[]
@@ -108,6 +115,7 @@ export interface HostGuard extends Guard {
   readonly metrics: () => Metrics
   readonly doorway: Doorway
   readonly entrance: Entrance
+  readonly handshakes: HandshakeLimits
   /** The multiplexer, with a meter on its frames. */
   muxer<Components>(
     create: (components: Components) => StreamMuxerFactory
@@ -134,6 +142,7 @@ class DefaultGuard implements HostGuard {
   readonly metrics: () => Metrics
   readonly doorway: Doorway
   readonly entrance: Entrance
+  readonly handshakes: HandshakeLimits
   readonly #init: GuardInit
   readonly #traffic: TrafficBudgets
   readonly #allowed: ReadonlySet<string>
@@ -157,9 +166,10 @@ class DefaultGuard implements HostGuard {
     this.#traffic = { ...trafficBudgets, ...init.traffic }
     this.#allowed = init.allow instanceof Set ? init.allow : new Set(init.allow)
     this.#denied = init.deny instanceof Set ? init.deny : new Set(init.deny)
-    this.#peers = new Standings(init.now)
+    this.#peers = new Standings(init)
     this.doorway = new Doorway(init)
     this.entrance = new Entrance(init)
+    this.handshakes = { ...handshakeLimits, ...init.handshakes }
     this.gater = this.#createGater()
     const meter = createMeter({
       onConnectionBytes: (connection, bytes) => this.#meterConnection(connection, bytes),

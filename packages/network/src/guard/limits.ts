@@ -1,22 +1,34 @@
 import type { Budget } from './bucket.ts'
 
 /** Below this a peer is disconnected and refused until its score has risen again (lodestar's constant). */
-export const disconnectScore = -20
+const disconnectScore = -20
 
 /** Below this a peer is banned for {@link banMs}, however fast its score recovers (lodestar's constant). */
-export const banScore = -50
+const banScore = -50
 
 /** No score falls lower: a worse one would only mean a longer memory of a peer that is banned anyway. */
 export const scoreMin = -100
 
 /** A score halves in this time (lodestar's constant). */
-export const scoreHalfLifeMs = 10 * 60_000
+const scoreHalfLifeMs = 10 * 60_000
 
 /** What a disconnected peer waits at least: its score alone would let it back in after a millisecond. */
-export const disconnectMs = 60_000
+const disconnectMs = 60_000
 
 /** What a banned peer waits at least. */
-export const banMs = 30 * 60_000
+const banMs = 30 * 60_000
+
+/** What follows from a score. */
+export interface Sanctions {
+  readonly disconnectScore: number
+  readonly banScore: number
+  readonly scoreHalfLifeMs: number
+  readonly disconnectMs: number
+  readonly banMs: number
+}
+
+/** {@link Sanctions} by default. */
+export const sanctions: Sanctions = { disconnectScore, banScore, scoreHalfLifeMs, disconnectMs, banMs }
 
 /**
  * Peers remembered, connected or not, and as many addresses; the ones unseen for longest are forgotten first. About
@@ -239,7 +251,7 @@ export const connectionsPerBlockMax = 64
 export const reservationsPerBlockMax = 4
 
 /** Handshakes in progress: forty addresses with idle sockets do not shut others out (measured: 10 of 10 dials succeed). */
-export const pendingConnectionsMax = 500
+const pendingConnectionsMax = 500
 
 /**
  * Newcomers let in to shake hands. Each is about 15 ms of work with all that follows, so that half a core is left to those
@@ -257,10 +269,26 @@ export interface EntranceLimits extends Budget {
 }
 
 /** A handshake takes three round trips. */
-export const inboundUpgradeTimeoutMs = 3000
+const inboundUpgradeTimeoutMs = 3000
 
 /** Connections a second from one address before libp2p refuses it unheard; several nodes may share a machine. */
-export const connectionsPerHostPerSecond = 32
+const connectionsPerHostPerSecond = 32
+
+/** How handshakes are bounded before it is known who comes. */
+export interface HandshakeLimits {
+  /** In progress. */
+  readonly max: number
+  /** For one. */
+  readonly timeoutMs: number
+  readonly perHostPerSecond: number
+}
+
+/** {@link HandshakeLimits} by default. */
+export const handshakeLimits: HandshakeLimits = {
+  max: pendingConnectionsMax,
+  timeoutMs: inboundUpgradeTimeoutMs,
+  perHostPerSecond: connectionsPerHostPerSecond
+}
 
 /** All of {@link TrafficBudgets} by default. */
 export const trafficBudgets: TrafficBudgets = {

@@ -1,15 +1,5 @@
 import { TokenBucket, type Budget } from './bucket.ts'
-import {
-  banMs,
-  banScore,
-  costDefault,
-  costs,
-  disconnectMs,
-  disconnectScore,
-  reasonsMax,
-  scoreHalfLifeMs,
-  scoreMin
-} from './limits.ts'
+import { costDefault, costs, reasonsMax, type Sanctions, scoreMin } from './limits.ts'
 
 /** One kind of offence of one peer. */
 export interface Reason {
@@ -20,16 +10,21 @@ export interface Reason {
 
 /** What a peer has done and may still do. */
 export class Standing {
+  readonly #sanctions: Sanctions
   readonly #reasons = new Map<string, Reason>()
   readonly #buckets = new Map<string, TokenBucket>()
   #score = 0
   #scoredAtMs = 0
   #heldUntilMs = 0
 
+  constructor(sanctions: Sanctions) {
+    this.#sanctions = sanctions
+  }
+
   /** From 0 (nothing known against it) down to -100, by now. */
   score(nowMs: number): number {
     if (this.#score === 0) return 0
-    const halves = Math.max(0, nowMs - this.#scoredAtMs) / scoreHalfLifeMs
+    const halves = Math.max(0, nowMs - this.#scoredAtMs) / this.#sanctions.scoreHalfLifeMs
     const score = this.#score * 2 ** -halves
     return score > -0.01 ? 0 : score
   }
@@ -37,6 +32,7 @@ export class Standing {
   /** Until when it is refused, undefined when it is not. */
   refusedUntilMs(nowMs: number): number | undefined {
     const score = this.score(nowMs)
+    const { disconnectScore, scoreHalfLifeMs } = this.#sanctions
     const recoveredAtMs = score > disconnectScore ? 0 : nowMs + Math.log2(score / disconnectScore) * scoreHalfLifeMs
     const until = Math.max(recoveredAtMs, this.#heldUntilMs)
     return until > nowMs ? until : undefined
@@ -47,7 +43,7 @@ export class Standing {
     const refusedBefore = this.refusedUntilMs(nowMs) !== undefined
     this.#score = Math.max(scoreMin, this.score(nowMs) - cost)
     this.#scoredAtMs = nowMs
-    this.#heldUntilMs = Math.max(this.#heldUntilMs, nowMs + holdMsOf(this.#score))
+    this.#heldUntilMs = Math.max(this.#heldUntilMs, nowMs + holdMsOf(this.#score, this.#sanctions))
     this.#note(code, nowMs)
     return !refusedBefore && this.refusedUntilMs(nowMs) !== undefined
   }
@@ -84,7 +80,7 @@ export class Standing {
   }
 }
 
-function holdMsOf(score: number): number {
+function holdMsOf(score: number, { banMs, banScore, disconnectMs, disconnectScore }: Sanctions): number {
   if (score <= banScore) return banMs
   return score <= disconnectScore ? disconnectMs : 0
 }

@@ -5,11 +5,13 @@ import { ipPortToMultiaddr } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Doorway } from './doorway.ts'
 import type { Entrance } from './entrance.ts'
+import type { HandshakeLimits } from './limits.ts'
 
 /** Where sockets are judged and wait. */
 export interface Threshold {
   readonly doorway: Pick<Doorway, 'knock' | 'admitSocket'>
   readonly entrance: Pick<Entrance, 'queue'>
+  readonly handshakes: Pick<HandshakeLimits, 'timeoutMs'>
 }
 
 /**

@@ -1,22 +1,24 @@
-import { standingsMax } from './limits.ts'
+import { type Sanctions, sanctions as sanctionsDefault, standingsMax } from './limits.ts'
 import { Standing } from './score.ts'
 
 /** What is remembered of many, by name: no more of them than {@link standingsMax}. */
 export class Standings {
   readonly #now: () => number
+  readonly #sanctions: Sanctions
   readonly #standings = new Map<string, Standing>()
   /** The last in the map. */
   #newest: { readonly name: string; readonly standing: Standing } | undefined
 
-  constructor(now: () => number) {
-    this.#now = now
+  constructor(init: { readonly now: () => number; readonly sanctions?: Partial<Sanctions> | undefined }) {
+    this.#now = init.now
+    this.#sanctions = { ...sanctionsDefault, ...init.sanctions }
   }
 
   /** Of somebody who is here now; made when there is none. */
   of(name: string): Standing {
     // Each frame asks several times, and mostly the same.
     if (name === this.#newest?.name) return this.#newest.standing
-    const standing = this.#standings.get(name) ?? new Standing()
+    const standing = this.#standings.get(name) ?? new Standing(this.#sanctions)
     this.#standings.delete(name)
     this.#standings.set(name, standing)
     this.#newest = { name, standing }
