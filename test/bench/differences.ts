@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { CatchUpReport, Network } from '@souk/network'
 import { createItemVector, createReconciler, type Item, type ItemSet } from '@souk/negentropy'
 import { decodeCanonical, encodeCanonical, reopenRecord, type SoukRecord } from '@souk/records'
@@ -10,6 +11,7 @@ const live = 100_000
 const recent = 1000
 const scattered = 180
 const listingEveryMs = 25_000
+const idleMs = 500
 const repeats = 20
 const channels = ['people', 'listings/hg'] as const
 
@@ -42,6 +44,7 @@ export async function benchDifferences(): Promise<Report> {
   const before = new Map(await itemsOf(late.storage))
   const place = source.storage.records.lastSequence
   await own(source.storage, next)
+  await untilIdle()
   report['CPU to read 1,000 recent differences in 100,000 from the log, against a second'] = compare('ms', {
     value: await leastMs(() => readLog(source.storage, place)),
     baseline: 1000
@@ -160,6 +163,16 @@ function reconcileAll(ours: ReadonlyMap<number, ItemSet>, theirs: ReadonlyMap<nu
       const { reply } = responder.reconcile(message)
       message = reply === undefined ? undefined : initiator.reconcile(reply).reply
     }
+  }
+}
+
+/** All threads have done what the writes left them: Level merges its files, and filters are made anew. */
+async function untilIdle(): Promise<void> {
+  for (;;) {
+    const start = process.cpuUsage()
+    await wait(idleMs)
+    const { user, system } = process.cpuUsage(start)
+    if ((user + system) / 1000 < idleMs / 100) return
   }
 }
 
