@@ -106,9 +106,19 @@ async function tell(deals: readonly Deal[]): Promise<string> {
   return standing.map((lines, index) => [...lines, ...(left[index] ?? [])].join('\n  ')).join('\n')
 }
 
+/** All of them, page by page. */
+async function ordersOf(person: Person): Promise<OrderView[]> {
+  const orders: OrderView[] = []
+  for (;;) {
+    const page = await person.call('GET /v1/orders', { query: { limit: 500, after: orders.at(-1)?.id } })
+    if (page.length === 0) return orders
+    orders.push(...page)
+  }
+}
+
 async function tellOf(person: Person, deals: readonly Deal[]): Promise<string[]> {
   if (!person.isRunning) return [`${person.name} is not running`]
-  const orders = await person.call('GET /v1/orders')
+  const orders = await ordersOf(person)
   const lines = deals.map(({ label }) => {
     const order = orders.find((each) => labelOf(each) === label)
     if (order === undefined) return `${label}: none`
@@ -148,7 +158,7 @@ async function playRound(deals: readonly Deal[], { who, blow }: Plan): Promise<S
 
 /** The same on both sides, each event once, the stock and the money right, one rating each. */
 async function expectAllOver(): Promise<void> {
-  const [bought, sold] = await Promise.all([buyer.call('GET /v1/orders'), seller.call('GET /v1/orders')])
+  const [bought, sold] = await Promise.all([ordersOf(buyer), ordersOf(seller)])
   expect(bought.map(labelOf).toSorted()).toEqual(traded.map(({ label }) => label).toSorted())
   const byId = (orders: readonly OrderView[]) => Object.fromEntries(orders.map((order) => [order.id, shared(order)]))
   expect(byId(sold)).toEqual(byId(bought))

@@ -141,8 +141,14 @@ export const contract = {
   'GET /v1/orders': {
     summary: 'Orders, newest first',
     scope: 'read',
-    query: z.strictObject({ role: z.enum(['buyer', 'seller']).optional(), open: flag }),
-    response: z.array(orderView)
+    query: z.strictObject({
+      role: z.enum(['buyer', 'seller']).optional(),
+      open: flag,
+      after: z.string().max(64).optional(),
+      limit
+    }),
+    response: z.array(orderView),
+    errors: ['not-found']
   },
   'POST /v1/orders': {
     summary: 'Buy; with escrow, this is the consent to pay',

@@ -278,7 +278,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
   forwardEvents({ storage, network, bus, mail, profiles, onError }, { signal: closing.signal })
   const sync = followSync(network, (state) => bus.emit({ type: 'sync', state }))
   await followOwnProfile({ records, profiles, network, onError }, { did: identity.did, now, signal: closing.signal })
-  for (const order of await orders.list()) {
+  for (const order of await orders.outlines()) {
     await acquaintances.meet(order)
     company.follow(order)
   }

@@ -47,7 +47,6 @@ export interface OpeningStep {
 /** This identity's orders: sets of events and facts on disk, folded when somebody looks. */
 export interface OrderBook {
   get(order: string): Promise<HeldOrder | undefined>
-  all(): Promise<HeldOrder[]>
   events(order: string): Promise<AnyEvent[]>
   /** Writes the first event with all that belongs to it, and the letter that carries it when it is one's own. */
   open(event: AnyEvent, step: OpeningStep & { processed?: string; to?: Did }): Promise<void>
@@ -100,10 +99,6 @@ export function createOrderBook({ storage, signer }: OrderBookComponents, init: 
   return {
     get,
     events,
-    async all() {
-      const held = await Promise.all((await orders.list()).map(({ order }) => get(order)))
-      return held.filter((order) => order !== undefined)
-    },
     async open(event, { note = {}, listing, escrowId, facts = [], processed, to }) {
       const { order } = event
       const extra: StorageOp[] = [

@@ -100,9 +100,17 @@ export interface Orders {
   act(order: string, action: OrderAction): Promise<OrderView>
   /** @throws {@link NodeError} `not-found`. Accepts any unambiguous start of an id from eight digits on. */
   get(order: string): Promise<OrderView>
-  /** Newest first. */
+  /**
+   * Newest first.
+   *
+   * @param filter.after - The page that follows this order, by its whole id.
+   * @param filter.limit - Orders, 50 when left out, at most 500.
+   * @throws {@link NodeError} `not-found` when there is no order `after`.
+   */
   list(filter?: {
     readonly role?: 'buyer' | 'seller' | undefined
     readonly open?: boolean | undefined
+    readonly after?: string | undefined
+    readonly limit?: number | undefined
   }): Promise<OrderView[]>
 }

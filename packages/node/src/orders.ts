@@ -32,11 +32,13 @@ import {
 } from '@souk/trading'
 import type { Chains } from './chains.ts'
 import { NodeError } from './errors.ts'
+import { pageDefault, pageMax } from './limits.ts'
 import type { ListingDesk } from './listings.ts'
 import type { LetterState } from './letters.ts'
 import { type Letter, openLetter } from './mail.ts'
 import type { BuyRequest, OrderAction, Orders, OrderView } from './order.ts'
 import { createOrderBook, type HeldOrder, type OrderNote } from './order-book.ts'
+import { createOrderOutlines, type OrderOutline, type OrderOutlines } from './order-outlines.ts'
 import { createOrderSteps, expectedOf } from './order-steps.ts'
 import { orderView } from './order-view.ts'
 import { secretFromCode } from './pickup-code.ts'
@@ -63,9 +65,11 @@ export interface OrderDesk extends Orders, AsyncDisposable {
   held(order: string): Promise<HeldOrder>
   /** Takes in an event from the other party, durably, and marks the letter as processed in the same batch. */
   receive(letter: Letter, source: { from: Did; inboxId: string }): Promise<void>
+  /** All of them, newest first. */
+  outlines: OrderOutlines['list']
   addFact: ReturnType<typeof createOrderBook>['addFact']
   /**
-   * Looks at every order whose deadline may have passed, takes the steps that are open, those that a crash interrupted
+   * Looks at every order in which something may still happen, takes the steps that are open, those that a crash interrupted
    * among them, and tries the letters again whose time has come.
    */
   lookAtAll(): Promise<void>
@@ -74,6 +78,7 @@ export interface OrderDesk extends Orders, AsyncDisposable {
 export function createOrders(components: OrdersComponents, init: { now: () => number }): OrderDesk {
   const { storage, records, listings, chains, signer } = components
   const book = createOrderBook({ storage, signer }, init)
+  const outlines = createOrderOutlines({ storage, book }, init)
   const steps = createOrderSteps({ book, chains, onProblem: components.onProblem })
   const me = didFromKey(signer.publicKey)
 
@@ -110,7 +115,7 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
 
   const held = async (start: string): Promise<HeldOrder> => {
     if (!/^[0-9a-f]{8,64}$/.test(start)) throw new NodeError('not-found', `"${start.slice(0, 80)}" is no order's id`)
-    const found = (await storage.orders.list()).filter(({ order }) => order.startsWith(start))
+    const found = await storage.orders.list(start)
     const order = found.length === 1 ? await book.get(found[0]?.order ?? '') : undefined
     if (order === undefined)
       throw new NodeError(
@@ -150,8 +155,7 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
 
   /** Units of this revision that are left, by the seller's newest word and by what was accepted of it before. */
   const unitsLeft = async (listing: SoukRecord<'listing'>): Promise<{ next: number; available: number }> => {
-    const states = (await book.all()).map(({ state }) => state)
-    const next = nextUnit(states, listing.id)
+    const next = nextUnit(await outlines.list(), listing.id)
     const head = (await records.head(listing)) as SoukRecord<'listing'> | undefined
     const offered = head?.content?.quantity ?? 0
     return { next, available: Math.max(0, Math.min(offered, (listing.content?.quantity ?? 0) - next)) }
@@ -400,14 +404,21 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     receive,
     addFact: (escrowId, fact) => book.addFact(escrowId, fact),
     get: async (order) => view(await held(order)),
-    async list({ role, open } = {}) {
-      const all = (await book.all()).filter((order) => role === undefined || order.role === role)
-      const wanted = all.filter(({ state }) => open === undefined || open === (state.reason === undefined))
-      return Promise.all(wanted.toSorted((a, b) => b.state.terms.createdAtMs - a.state.terms.createdAtMs).map(view))
+    outlines: () => outlines.list(),
+    async list({ role, open, after, limit = pageDefault } = {}) {
+      const all = await outlines.list()
+      const from = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1
+      if (from === 0 && after !== undefined)
+        throw new NodeError('not-found', `"${after.slice(0, 80)}" is no order here`)
+      const isWanted = (order: OrderOutline): boolean =>
+        (role === undefined || order.role === role) && (open === undefined || order.open === open)
+      const page = all.slice(from).filter(isWanted).slice(0, Math.min(limit, pageMax))
+      return Promise.all(page.map(async ({ id }) => view(await held(id))))
     },
     async lookAtAll() {
       await retryLetters()
-      for (const { order } of await storage.orders.list()) {
+      const stirring = (await outlines.list()).filter(({ atRest }) => !atRest)
+      for (const order of new Set([...stirring.map(({ id }) => id), ...(await stockOwed.keys().all())])) {
         await readFacts(order)
         await changed(order)
       }

@@ -4,14 +4,15 @@ import type { OrderDesk } from './orders.ts'
 
 /** What this identity has on its chains, and what orders hold of it. */
 export function createWallet(
-  components: { chains: Chains; orders: Pick<OrderDesk, 'list'> },
+  components: { chains: Chains; orders: Pick<OrderDesk, 'outlines' | 'get'> },
   init: { address: Wallet['address'] }
 ): Wallet {
   const { chains, orders } = components
   return {
     address: init.address,
     async balances() {
-      const bought = await orders.list({ role: 'buyer', open: true })
+      const open = (await orders.outlines()).filter((order) => order.open && order.role === 'buyer')
+      const bought = await Promise.all(open.map(({ id }) => orders.get(id)))
       const views = await Promise.all(chains.all.map((chain) => chain.balances({ owner: init.address })))
       return views.flat().map((view): BalanceView => {
         const held = bought.flatMap(({ escrow }) =>

@@ -127,6 +127,30 @@ test('a request that the seller cannot serve is declined with its reason', async
   expect((await seller.listings.get(key)).quantity).toBe(0)
 })
 
+test('orders come in pages, newest first', async () => {
+  const seller = await openNode()
+  const buyer = await openNode({ near: [seller] })
+  await seller.listings.publish(lamp)
+  const listing = await findLamp(buyer)
+  const ids: string[] = []
+  for (let n = 0; n < 5; n++) ids.unshift((await buyer.orders.buy({ listing, delivery: 'pick-up' })).id)
+  const pageAfter = async (filter: Parameters<SoukNode['orders']['list']>[0]): Promise<string[]> =>
+    (await buyer.orders.list(filter)).map(({ id }) => id)
+  const newestFirst = await pageAfter({})
+  expect(newestFirst.toSorted()).toEqual(ids.toSorted())
+  expect(await pageAfter({ limit: 2 })).toEqual(newestFirst.slice(0, 2))
+  expect(await pageAfter({ limit: 2, after: newestFirst[1] })).toEqual(newestFirst.slice(2, 4))
+  expect(await pageAfter({ after: newestFirst[4] })).toEqual([])
+  await expect(pageAfter({ after: 'ab'.repeat(32) })).rejects.toMatchObject({ code: 'not-found' })
+
+  await buyer.orders.act(newestFirst[3] ?? '', { action: 'cancel' })
+  expect(await pageAfter({ open: false })).toEqual([newestFirst[3]])
+  // A filter does not lose the place: what the page ended with may have come to an end since.
+  expect(await pageAfter({ open: true, limit: 1, after: newestFirst[2] })).toEqual([newestFirst[4]])
+  expect(await pageAfter({ open: true, after: newestFirst[3] })).toEqual([newestFirst[4]])
+  expect(await pageAfter({ role: 'seller' })).toEqual([])
+})
+
 test('one does not buy from oneself', async () => {
   const seller = await openNode()
   const { id } = await seller.listings.publish(lamp)

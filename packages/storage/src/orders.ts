@@ -46,6 +46,8 @@ export interface OrderSummary {
   readonly createdAtMs: number
   readonly updatedAtMs: number
   readonly events: number
+  /** Grows with every step: what was derived from an order at another count is out of date. */
+  readonly steps: number
 }
 
 /** Orders as sets of signed events and chain facts. What they mean is the fold's affair. */
@@ -63,8 +65,12 @@ export interface OrderStore {
   /** In the order of their ids. */
   facts(order: string): Promise<OrderFact[]>
   get(order: string): Promise<OrderSummary | undefined>
-  /** All, by id. */
-  list(): Promise<OrderSummary[]>
+  /**
+   * By id.
+   *
+   * @param start - Hexadecimal digits that the ids begin with; all when left out.
+   */
+  list(start?: string): Promise<OrderSummary[]>
   /** Called with the order's id when a step is durable. */
   onAppended(listener: (order: string) => void): Unsubscribe
 }
@@ -120,8 +126,9 @@ class LevelOrderStore implements OrderStore {
     return (await this.#init.tables.orders.get(order)) as OrderSummary | undefined
   }
 
-  async list(): Promise<OrderSummary[]> {
-    return (await this.#init.tables.orders.values().all()) as OrderSummary[]
+  async list(start = ''): Promise<OrderSummary[]> {
+    // `g` follows the last hexadecimal digit.
+    return (await this.#init.tables.orders.values({ gte: start, lt: `${start}g` }).all()) as OrderSummary[]
   }
 
   onAppended(listener: (order: string) => void): Unsubscribe {
@@ -180,7 +187,8 @@ class LevelOrderStore implements OrderStore {
   #summaryOp(order: string, before: OrderSummary | undefined, added: number): StorageOp {
     const updatedAtMs = this.#init.now()
     const createdAtMs = before?.createdAtMs ?? updatedAtMs
-    const value: OrderSummary = { order, createdAtMs, updatedAtMs, events: (before?.events ?? 0) + added }
+    const events = (before?.events ?? 0) + added
+    const value: OrderSummary = { order, createdAtMs, updatedAtMs, events, steps: (before?.steps ?? 0) + 1 }
     return { type: 'put', sublevel: this.#init.tables.orders, key: order, value }
   }
 }

@@ -49,6 +49,6 @@ export type {
 } from './state.ts'
 export { agreementOf, closingOf } from './statement.ts'
 export { conflictingAcceptances, nextUnit, reservedUnits } from './stock.ts'
-export type { Units } from './stock.ts'
+export type { Taking, Units } from './stock.ts'
 export { encodeTerms, openTerms, orderIdOf, termsHash, totalOf } from './terms.ts'
 export type { EscrowFields, Leg, OrderId, Terms } from './terms.ts'

@@ -27,12 +27,20 @@ export function reservedUnits(states: Iterable<OrderState>): ReadonlyMap<string,
   return units
 }
 
+/** What an order takes of the revision that was bought. */
+export interface Taking {
+  /** Id of the revision. */
+  readonly listing: { toString(): string }
+  /** Nothing before acceptance. */
+  readonly units: OrderState['units']
+}
+
 /** The first slot of a revision that no acceptance has burned yet; slots are never burned twice. */
-export function nextUnit(states: Iterable<OrderState>, listing: { toString(): string }): number {
+export function nextUnit(takings: Iterable<Taking>, listing: { toString(): string }): number {
   const revision = listing.toString()
   let next = 0
-  for (const { terms, units } of states) {
-    if (units !== undefined && terms.listing.toString() === revision) next = Math.max(next, units.to)
+  for (const { listing: taken, units } of takings) {
+    if (units !== undefined && taken.toString() === revision) next = Math.max(next, units.to)
   }
   return next
 }

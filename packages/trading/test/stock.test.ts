@@ -54,8 +54,9 @@ test('accepted orders hold units, ended ones sell them, void ones give them back
 
 test('slots are burned once', () => {
   const all = states(accepted(1, 0), accepted(2, 1, 2))
-  expect(nextUnit(all, listingWith().id)).toBe(3)
-  expect(nextUnit(all, listingWith({ title: 'Another revision' }).id)).toBe(0)
+  const takings = all.map(({ terms, units }) => ({ listing: terms.listing, units }))
+  expect(nextUnit(takings, listingWith().id)).toBe(3)
+  expect(nextUnit(takings, listingWith({ title: 'Another revision' }).id)).toBe(0)
 })
 
 test('nobody fills a disk: two differing events in one place are enough', () => {

@@ -47,10 +47,14 @@ export function addOrder(order: Command, begin: Begin): void {
     .description('newest first')
     .option('--role <role>', 'buyer or seller')
     .option('--open', 'only those under way')
+    .option('--limit <n>', 'at most so many', '50')
+    .option('--after <id>', 'the page after this id')
     .action(
-      begin(async (run, { role, open }: { role?: 'buyer' | 'seller'; open?: boolean }) => {
+      begin(async (run, flags: { role?: 'buyer' | 'seller'; open?: boolean; limit: string; after?: string }) => {
         const client = await run.client()
-        const query = { role, open: open === true ? ('true' as const) : undefined }
+        const { role, open, after } = flags
+        const limit = countOf(flags.limit, '--limit')
+        const query = { role, open: open === true ? ('true' as const) : undefined, after, limit }
         await run.out.list(await client.call('GET /v1/orders', { query }), {
           columns: orderColumns,
           route: 'GET /v1/orders'

@@ -25,8 +25,10 @@ export function orderTests({ describe, test }: TestRunner, factory: StoreFactory
         const again = await reopen()
         assert.deepEqual(await again.orders.events(order), [event('e2'), event('e1'), event('e3')])
         assert.deepEqual(await again.orders.facts(order), step.facts)
-        const summary = { order, createdAtMs: nowMs, updatedAtMs: nowMs + 5, events: 3 }
+        const summary = { order, createdAtMs: nowMs, updatedAtMs: nowMs + 5, events: 3, steps: 2 }
         assert.deepEqual(await again.orders.list(), [summary])
+        assert.deepEqual(await again.orders.list(order.slice(0, 9)), [summary])
+        assert.deepEqual(await again.orders.list('ac'), [])
         assert.deepEqual(await again.orders.get(order), summary)
         assert.deepEqual(
           again.outbox.list({ order }).map(({ id }) => id),
