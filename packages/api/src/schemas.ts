@@ -181,6 +181,8 @@ export const orderView = z.object({
       contract: text(42),
       id: text(66),
       token: text(42),
+      symbol: text(16).optional(),
+      decimals: count.optional(),
       amount: minor,
       status: text(32),
       certainty: z.enum(['none', 'seen', 'final'])

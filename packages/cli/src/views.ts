@@ -1,7 +1,7 @@
 /** How the API's views are written as rows and pages. */
 import type { ListingView, OrderView } from '@souk/node'
 import type { Column } from './table.ts'
-import { moneyText, timeText } from './text.ts'
+import { moneyText, timeText, tokenText } from './text.ts'
 
 /** Columns of a list of listings. */
 export const listingColumns: readonly Column<ListingView>[] = [
@@ -47,7 +47,7 @@ export const orderColumns: readonly Column<OrderView>[] = [
   { name: 'id', of: ({ id }) => id.slice(0, 12) },
   { name: 'role', of: ({ role }) => role },
   { name: 'phase', of: ({ phase }) => phase },
-  { name: 'total', of: ({ total }) => moneyText(total), right: true },
+  { name: 'total', of: (order) => totalText(order), right: true },
   { name: 'title', of: ({ listing }) => listing.title },
   { name: 'waiting', of: (order) => waitingText(order) },
   { name: 'updated', of: ({ updatedAtMs }) => timeText(updatedAtMs) }
@@ -63,7 +63,7 @@ export const orderDetails: readonly Column<OrderView>[] = [
   { name: 'title', of: ({ listing }) => listing.title },
   { name: 'listing', of: ({ listing }) => listing.key },
   { name: 'quantity', of: ({ quantity }) => quantity },
-  { name: 'total', of: ({ total }) => moneyText(total) },
+  { name: 'total', of: (order) => totalText(order) },
   { name: 'delivery', of: ({ delivery }) => delivery },
   { name: 'settlement', of: ({ settlement }) => settlement },
   { name: 'escrow', of: ({ escrow }) => (escrow === undefined ? '' : escrowText(escrow)) },
@@ -85,6 +85,15 @@ export const orderDetails: readonly Column<OrderView>[] = [
     of: ({ timeline }) => timeline.map(({ atMs, by, what }) => `${timeText(atMs)} ${by}: ${what}`).join('\n')
   }
 ]
+
+/** In the token's own decimals, where the node knows them. */
+export function totalText({ total, escrow }: Pick<OrderView, 'total' | 'escrow'>): string {
+  return (escrow && amountText(escrow)) ?? moneyText(total)
+}
+
+function amountText({ amount, symbol, decimals }: NonNullable<OrderView['escrow']>): string | undefined {
+  return symbol === undefined || decimals === undefined ? undefined : tokenText(amount, { symbol, decimals })
+}
 
 /** Who must act, by when, and what happens otherwise. */
 export function waitingText({ waitingFor, role }: OrderView): string {
@@ -115,8 +124,9 @@ function settlementText(settlement: ListingView['settlements'][number]): string 
   }
 }
 
-function escrowText({ amount, token, chain, status, certainty }: NonNullable<OrderView['escrow']>): string {
-  return `${status} (${certainty}): ${amount} of ${token} on ${chain}`
+function escrowText(escrow: NonNullable<OrderView['escrow']>): string {
+  const { amount, token, chain, status, certainty } = escrow
+  return `${status} (${certainty}): ${amountText(escrow) ?? `${amount} of ${token}`} on ${chain}`
 }
 
 function feedbackText({ given, received }: OrderView['feedback']): string {

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { moneyText, printable, printableJson, printableLines, timeText, tokenText } from '../src/text.ts'
+import { totalText } from '../src/views.ts'
 
 /** What a terminal could obey or hide, tested one by one rather than with the pattern under test. */
 function isHarmless(text: string): boolean {
@@ -92,4 +93,21 @@ describe('amounts and times', () => {
   )
 
   test('a time is UTC to the second', () => expect(timeText(1_763_843_940_123)).toBe('2025-11-22T20:39:00Z'))
+})
+
+test('a total is in its own currency, in whole tokens where the node knows the token', () => {
+  const currency = `eip155:31337/erc20:0x${'2'.repeat(40)}`
+  const total = { minor: '20500000', currency } as const
+  const escrow = {
+    chain: 'eip155:31337',
+    contract: `0x${'1'.repeat(40)}`,
+    id: `0x${'3'.repeat(64)}`,
+    token: `0x${'2'.repeat(40)}`,
+    amount: '20500000',
+    status: 'funded',
+    certainty: 'final'
+  } as const
+  expect(totalText({ total: { minor: '1250', currency: 'EUR' } })).toBe('12.50 EUR')
+  expect(totalText({ total, escrow: { ...escrow, symbol: 'tEUR', decimals: 6 } })).toBe('20.5 tEUR')
+  expect(totalText({ total, escrow })).toBe(`20500000 ${currency}`)
 })

@@ -1,9 +1,16 @@
+import type { TokenInit } from './config.ts'
 import type { OrderAction, OrderView } from './order.ts'
 import type { HeldOrder } from './order-book.ts'
 import { codeFromSecret } from './pickup-code.ts'
 
+/** What a view says that the order itself does not. */
+export interface KnownOfOrder extends Pick<OrderView, 'undelivered' | 'letters' | 'feedback'> {
+  /** The token that it settles in, where this node is set up for it. */
+  readonly token: Pick<TokenInit, 'symbol' | 'decimals'> | undefined
+}
+
 /** What a person sees of an order, from their side of it. */
-export function orderView(held: HeldOrder, known: Pick<OrderView, 'undelivered' | 'letters' | 'feedback'>): OrderView {
+export function orderView(held: HeldOrder, { token, ...known }: KnownOfOrder): OrderView {
   const { state, role, counterparty, listing, updatedAtMs } = held
   const { terms, waitingFor } = state
   return {
@@ -30,7 +37,7 @@ export function orderView(held: HeldOrder, known: Pick<OrderView, 'undelivered' 
         }),
     allowed: actionsOf(held),
     timeline: state.timeline.map(({ atMs, who, what }) => ({ atMs, by: who, what })),
-    ...escrowOf(held),
+    ...escrowOf(held, token),
     ...pickupCodeOf(held),
     ...(state.private.deliverTo === undefined ? {} : { shipTo: state.private.deliverTo }),
     ...(state.shipment === undefined
@@ -62,13 +69,14 @@ function actionsOf({ state, role }: HeldOrder): OrderAction['action'][] {
   return [...new Set(names)].filter((name) => !unpaid || (name !== 'ship' && name !== 'handover'))
 }
 
-function escrowOf({ state }: HeldOrder): Pick<OrderView, 'escrow'> {
+function escrowOf({ state }: HeldOrder, known: KnownOfOrder['token']): Pick<OrderView, 'escrow'> {
   const { settlement, total } = state.terms
   if (settlement.kind !== 'escrow' || state.escrowId === undefined) return {}
   const { chain, contract, order } = settlement
   const certainty = state.chain === undefined ? 'none' : state.chain.final ? 'final' : 'seen'
   const status = state.chain?.status ?? 'none'
-  return { escrow: { chain, contract, id: state.escrowId, token: order.token, amount: total.minor, status, certainty } }
+  const token = { token: order.token, ...(known && { symbol: known.symbol, decimals: known.decimals }) }
+  return { escrow: { chain, contract, id: state.escrowId, ...token, amount: total.minor, status, certainty } }
 }
 
 function pickupCodeOf({ note, role }: HeldOrder): Pick<OrderView, 'pickupCode'> {

@@ -36,6 +36,9 @@ export interface OrderView {
         readonly contract: string
         readonly id: string
         readonly token: string
+        /** Of the token, where this node is set up for it. */
+        readonly symbol?: string | undefined
+        readonly decimals?: number | undefined
         /** In the token's minor units. */
         readonly amount: string
         readonly status: string

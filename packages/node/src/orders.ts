@@ -31,6 +31,7 @@ import {
   TradingError
 } from '@souk/trading'
 import type { Chains } from './chains.ts'
+import type { TokenInit } from './config.ts'
 import { NodeError } from './errors.ts'
 import { pageDefault, pageMax } from './limits.ts'
 import type { ListingDesk } from './listings.ts'
@@ -130,8 +131,16 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     const given = await feedbackIn(signer.publicKey, order)
     const received = await feedbackIn(keyFromDid(order.counterparty), order)
     const feedback = { ...(given === undefined ? {} : { given }), ...(received === undefined ? {} : { received }) }
-    return orderView(order, { undelivered: waiting.length, letters: stateOf(waiting), feedback })
+    const token = tokenOf(order.state.terms)
+    return orderView(order, { undelivered: waiting.length, letters: stateOf(waiting), feedback, token })
   }
+
+  const tokenOf = ({ settlement }: Terms): TokenInit | undefined =>
+    settlement.kind === 'escrow'
+      ? chains.all
+          .find(({ init: { chain } }) => chain === settlement.chain)
+          ?.init.tokens.find(({ address }) => address === settlement.order.token)
+      : undefined
 
   const feedbackIn = async (author: Uint8Array, { state }: HeldOrder): Promise<string | undefined> =>
     (await records.head({ author, kind: 'feedback', key: state.order }))?.id

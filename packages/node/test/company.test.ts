@@ -66,8 +66,7 @@ test('the other party of an order is kept from agreement to the end of the last 
   const { person, company, whereIs } = await createWorld()
   const did = await person()
   const orders = company([])
-  const order = (id: string, phase: string) =>
-    orders.follow({ id: id as never, counterparty: did, role: 'seller', phase })
+  const order = (id: string, phase: string) => orders.follow({ id, counterparty: did, role: 'seller', phase })
   order('a', 'REQUESTED')
   await soon()
   expect(whereIs(did)).toBeUndefined()

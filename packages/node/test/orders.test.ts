@@ -64,6 +64,7 @@ test('through escrow: the money goes to the seller when the buyer confirms, to t
     ({ escrow }) => escrow?.status === 'funded' && escrow.certainty === 'final'
   )
   expect(paid.shipTo).toBe('Bo, Berlin')
+  expect(paid.escrow).toMatchObject({ amount: '20000000', symbol: 'tEUR', decimals: 6 })
   await expect(seller.orders.act(bought.id, { action: 'ship' })).rejects.toMatchObject({ code: 'not-allowed-now' })
 
   await seller.orders.act(bought.id, { action: 'accept' })
