@@ -156,7 +156,7 @@ export const contract = {
     body: buyRequest,
     response: orderView,
     spends: ({ settlement }: z.output<typeof buyRequest>) => settlement !== 'direct',
-    errors: ['not-found', 'own-listing', 'out-of-stock', 'no-profile', 'no-chain', 'refused']
+    errors: ['not-found', 'own-listing', 'out-of-stock', 'no-profile', 'no-chain', 'refused', 'key-used']
   },
   'GET /v1/orders/:id': { summary: 'An order', scope: 'read', response: orderView, errors: ['not-found'] },
   'POST /v1/orders/:id/actions': {

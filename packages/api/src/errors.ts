@@ -64,6 +64,7 @@ const statuses = {
     'no-profile': 409,
     'not-allowed-now': 409,
     'already-given': 409,
+    'key-used': 409,
     'out-of-stock': 409,
     'own-listing': 409,
     early: 409,

@@ -204,7 +204,8 @@ export const buyRequest = z.strictObject({
   settlement: z.enum(['escrow', 'direct']).optional(),
   country: text(2).optional(),
   shipTo: text(1000).optional(),
-  note: text(1000).optional()
+  note: text(1000).optional(),
+  requestKey: z.string().min(8).max(64).optional()
 }) satisfies z.ZodType<BuyRequest>
 
 const why = text(500).optional()

@@ -9,6 +9,7 @@ export type NodeErrorCode =
   | 'out-of-stock'
   | 'not-allowed-now'
   | 'already-given'
+  | 'key-used'
   | 'unreachable'
   | 'own-listing'
   | 'refused'

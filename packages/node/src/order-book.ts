@@ -42,6 +42,8 @@ export interface OpeningStep {
   readonly escrowId?: string | undefined
   /** What the chain has said of it before this node knew of the order. */
   readonly facts?: readonly FactRow[]
+  /** Other changes of the same batch. */
+  readonly extraOps?: readonly StorageOp[]
 }
 
 /** This identity's orders: sets of events and facts on disk, folded when somebody looks. */
@@ -99,12 +101,13 @@ export function createOrderBook({ storage, signer }: OrderBookComponents, init: 
   return {
     get,
     events,
-    async open(event, { note = {}, listing, escrowId, facts = [], processed, to }) {
+    async open(event, { note = {}, listing, escrowId, facts = [], extraOps = [], processed, to }) {
       const { order } = event
       const extra: StorageOp[] = [
         { type: 'put', sublevel: notes, key: order, value: note },
         { type: 'put', sublevel: listings, key: order, value: listing.bytes },
-        ...(escrowId === undefined ? [] : [{ type: 'put', sublevel: escrows, key: escrowId, value: order } as const])
+        ...(escrowId === undefined ? [] : [{ type: 'put', sublevel: escrows, key: escrowId, value: order } as const]),
+        ...extraOps
       ]
       const step = {
         order,

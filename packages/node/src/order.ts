@@ -71,6 +71,11 @@ export interface BuyRequest {
   /** Name and address; only the seller can read it. */
   readonly shipTo?: string | undefined
   readonly note?: string | undefined
+  /**
+   * Drawn by whoever asks: a request that is made again, because its answer was lost, is answered with the order that it
+   * made. 8 to 64 characters.
+   */
+  readonly requestKey?: string | undefined
 }
 
 /** What either side can do with an order. Each is refused with `not-allowed-now` when the state forbids it. */
@@ -97,6 +102,9 @@ export interface Orders {
   /**
    * Sends a request to the seller. With escrow, this is the consent to pay: the node funds the escrow by itself, up to
    * the amount in the terms.
+   *
+   * @throws {@link NodeError} `key-used` when another request was made with the same key; `not-found`, `own-listing`,
+   * `no-chain`, or a code of trading or escrow.
    */
   buy(request: BuyRequest): Promise<OrderView>
   /** @throws {@link NodeError} `not-allowed-now`, `not-found`, or a code of trading or escrow. */

@@ -1,4 +1,4 @@
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
+import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import {
   type Did,
@@ -9,7 +9,7 @@ import {
   type Signer,
   type SoukRecord
 } from '@souk/records'
-import type { Outbox, OutboxHeader, RecordStore, Storage, Sublevel } from '@souk/storage'
+import type { Outbox, OutboxHeader, RecordStore, Storage, StorageOp, Sublevel } from '@souk/storage'
 import {
   type AnyEvent,
   checkTerms,
@@ -85,6 +85,8 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
 
   /** Orders that this side has accepted and not yet taken out of its stock, by id. */
   const stockOwed: Sublevel<StockOwed> = storage.sublevel<StockOwed>('stock-owed', { values: 'json' })
+  /** Requests that have become orders, by the key with which they were made. */
+  const bought: Sublevel<Bought> = storage.sublevel<Bought>('order-requests', { values: 'json' })
   // What is said in an order builds on what was said before; units of a listing follow each other across orders.
   const inTurn = createTurns()
 
@@ -170,7 +172,24 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     return { next, available: Math.max(0, Math.min(offered, (listing.content?.quantity ?? 0) - next)) }
   }
 
-  const buy = async (request: BuyRequest): Promise<OrderView> => {
+  const buy = async ({ requestKey: key, ...request }: BuyRequest): Promise<OrderView> => {
+    if (key === undefined) return buyNow(request)
+    const hash = bytesToHex(sha256(utf8ToBytes(JSON.stringify(request, Object.keys(request).toSorted()))))
+    return inTurn(`buy ${key}`, async () => {
+      const before = await bought.get(key)
+      if (before === undefined) {
+        return buyNow(request, (order) => [{ type: 'put', sublevel: bought, key, value: { order, hash } }])
+      }
+      if (before.hash !== hash)
+        throw new NodeError('key-used', 'another request was made with this key; draw a new one')
+      return view(await held(before.order))
+    })
+  }
+
+  const buyNow = async (
+    request: BuyRequest,
+    extraOps: (order: string) => StorageOp[] = () => []
+  ): Promise<OrderView> => {
     const listing = await listings.recordOf(request.listing)
     if (didFromKey(listing.author) === me) throw new NodeError('own-listing', 'this listing is your own')
     const delivery = await deliveryOf(listing, request)
@@ -189,7 +208,8 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     const event = await requestOf(terms, request)
     const note: OrderNote = { paysAtOnce: true, ...(secret === undefined ? {} : { pickupSecret: bytesToHex(secret) }) }
     const escrowId = event.payload.escrowId && `0x${bytesToHex(event.payload.escrowId)}`
-    await book.open(event, { note, listing, escrowId, to: didFromKey(listing.author) })
+    const to = didFromKey(listing.author)
+    await book.open(event, { note, listing, escrowId, to, extraOps: extraOps(event.order) })
     return view(await held(event.order))
   }
 
@@ -450,6 +470,12 @@ interface StockOwed {
   /** Its key. */
   readonly listing: string
   readonly quantity: number
+}
+
+interface Bought {
+  readonly order: string
+  /** SHA-256 of the request, in hexadecimal. */
+  readonly hash: string
 }
 
 /** Why a letter waits for something that may still come: its request, its time, the listing. */

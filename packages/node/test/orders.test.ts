@@ -1,7 +1,7 @@
 import { walletAddress } from '@souk/records'
 import { expect, test } from 'vitest'
 import type { OrderView, SoukNode } from '../src/index.ts'
-import { lamp, makeIdentity, openChain, openNode, until } from './support.ts'
+import { lamp, makeDirectory, makeIdentity, openChain, openNode, until } from './support.ts'
 
 /** Waits until one side of an order looks as the test wants it. */
 const orderOn = (node: SoukNode, id: string, is: (order: OrderView) => boolean): Promise<OrderView> =>
@@ -126,6 +126,25 @@ test('a request that the seller cannot serve is declined with its reason', async
   const gone = (await buyer.listings.list())[0]?.id ?? ''
   await expect(buyer.orders.buy({ listing: gone, delivery: 'pick-up' })).rejects.toMatchObject({ code: 'out-of-stock' })
   expect((await seller.listings.get(key)).quantity).toBe(0)
+})
+
+test('a request that is made twice with one key buys once, at once or after a start', async () => {
+  const seller = await openNode()
+  const [directory, identity] = [await makeDirectory(), makeIdentity()]
+  const buyer = await openNode({ directory, identity, near: [seller] })
+  await seller.listings.publish(lamp)
+  const request = { listing: await findLamp(buyer), delivery: 'pick-up', requestKey: 'purchase 1' } as const
+  const [first, second] = await Promise.all([
+    buyer.orders.buy(request),
+    buyer.orders.buy({ note: undefined, ...request })
+  ])
+  expect(second.id).toBe(first.id)
+  await expect(buyer.orders.buy({ ...request, quantity: 2 })).rejects.toMatchObject({ code: 'key-used' })
+  await buyer[Symbol.asyncDispose]()
+  const again = await openNode({ directory, identity, near: [seller] })
+  expect((await again.orders.buy(request)).id).toBe(first.id)
+  expect((await again.orders.buy({ ...request, requestKey: 'purchase 2' })).id).not.toBe(first.id)
+  expect(await again.orders.list()).toHaveLength(2)
 })
 
 test('orders come in pages, newest first', async () => {

@@ -26,6 +26,7 @@ interface BuyFlags {
   readonly escrow?: boolean
   readonly direct?: boolean
   readonly note?: string
+  readonly key?: string
   readonly dryRun?: boolean
 }
 
@@ -40,6 +41,7 @@ export function addOrder(order: Command, begin: Begin): void {
     .option('--escrow', 'pay into escrow')
     .option('--direct', 'pay the seller directly')
     .option('--note <text>', 'for the seller')
+    .option('--key <text>', 'your own name of this purchase: said again, it buys nothing again')
     .option('--dry-run', 'show what would be asked for')
     .action(begin(buy))
   order
@@ -172,7 +174,8 @@ async function requestOf(listing: string, flags: BuyFlags): Promise<BuyRequest> 
     ...(delivery === undefined ? {} : { delivery }),
     ...(settlement === undefined ? {} : { settlement }),
     ...(flags.shipTo === undefined ? {} : { shipTo: await addressFrom(flags.shipTo) }),
-    ...(flags.note === undefined ? {} : { note: flags.note })
+    ...(flags.note === undefined ? {} : { note: flags.note }),
+    ...(flags.key === undefined ? {} : { requestKey: flags.key })
   }
 }
 
