@@ -122,3 +122,6 @@ export const journalBytesMin = 4 * 1024 * 1024
 
 /** A read that comes upon damage has everything looked at, at most this often: a second for each 100,000 records. */
 export const lookCloserMs = 30_000
+
+/** What nobody reads is looked at too, once a day: damage is found while peers still have what it took. */
+export const lookAtAllMs = 24 * 3_600_000

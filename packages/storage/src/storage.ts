@@ -12,6 +12,7 @@ import { type Inbox, type InboxDraft, openInbox } from './inbox.ts'
 import { createLane } from './lane.ts'
 import {
   lastReserveBytes,
+  lookAtAllMs,
   lookCloserMs,
   recoverEveryMs,
   reserveBytes,
@@ -80,7 +81,7 @@ export interface Storage extends AsyncDisposable {
   readonly checked: Promise<CheckReport>
   /**
    * Looks for silent damage, takes it out so that peers are asked for it again, and puts back what is the user's own.
-   * A read that comes upon damage has all bytes looked at, within the minute.
+   * A read that comes upon damage has all bytes looked at, within the minute; otherwise that happens once a day.
    */
   check(options: { depth: CheckDepth; signal?: AbortSignal }): Promise<CheckReport>
   /**
@@ -246,6 +247,7 @@ class LevelStorage implements Storage {
   /** When a read last had all bytes looked at. */
   #lookedAtMs = -Infinity
   #looking: Promise<unknown> = Promise.resolve()
+  readonly #daily: ReturnType<typeof setInterval>
   #closed: Promise<void> | undefined
 
   constructor(parts: Parts) {
@@ -257,6 +259,7 @@ class LevelStorage implements Storage {
     this.outbox = parts.outbox
     this.inbox = parts.inbox
     parts.records.on('damaged', () => this.#lookCloser())
+    this.#daily = setInterval(() => this.#lookCloser(), lookAtAllMs).unref()
     parts.disk.onState((state) => this.#events.emit('state', state))
     this.checked = this.check({ depth: 'ids', signal: this.#closing.signal })
     // Whoever awaits `checked` sees the failure; a store that is closed meanwhile is none.
@@ -334,6 +337,7 @@ class LevelStorage implements Storage {
 
   async #close(): Promise<void> {
     this.#closing.abort()
+    clearInterval(this.#daily)
     await this.checked.catch(() => undefined)
     await this.#looking
     await this.#parts.lane.idle()

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { recordDigest, recordIdOfDigest, type SoukRecord } from '@souk/records'
 import { Level } from 'level'
 import { MemoryLevel } from 'memory-level'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { author, listing, nowMs } from '../src/compliance/samples.ts'
 import { type CheckReport, createStorage, type Storage } from '../src/index.ts'
 import { binarySublevel } from '../src/tables.ts'
@@ -111,6 +111,18 @@ describe('silent damage', () => {
     const healing = nextDamage(storage)
     expect(await storage.records.getBytes([records[7]!.id])).toEqual([undefined])
     expect((await healing).damaged).toHaveLength(1)
+  })
+
+  test('what nobody reads is looked at once a day', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const level = new MemoryLevel()
+    await using storage = await createStorage({ level, now, search: 'off' })
+    await storage.records.put(records)
+    await damage(level, records[7]!, -80)
+    const healing = nextDamage(storage)
+    vi.advanceTimersByTime(24 * 3_600_000)
+    vi.useRealTimers()
+    expect((await healing).damaged).toMatchObject([{ written: 60, found: 59 }])
   })
 
   test('a file that changes below an open store: one’s own record comes back from the second copy', async () => {
