@@ -46,6 +46,9 @@ export const workHeadroomBits = 3
 /** No flood and no full disk makes a node work harder than this by itself: 80 ms on a laptop, a second on a telephone. */
 export const workBitsByItselfMax = 18
 
+/** How often one's own word is sealed anew because another installation's came in between: once is rare. */
+export const putTriesMax = 4
+
 /** Tries between two looks at everything else: a millisecond on a laptop, ten on the slowest machine. */
 export const triesPerTurn = 4096
 

@@ -12,7 +12,8 @@ import {
 } from '@souk/records'
 import type { RecordStore, StorageOp } from '@souk/storage'
 import type { Network } from '@souk/network'
-import { workBitsByItselfMax, workHeadroomBits } from './limits.ts'
+import { NodeError } from './errors.ts'
+import { putTriesMax, workBitsByItselfMax, workHeadroomBits } from './limits.ts'
 import type { Prover } from './prover.ts'
 import { createTurns } from './turns.ts'
 
@@ -21,8 +22,9 @@ export interface Publisher {
   /**
    * Finds the work for what the slot says next, signs and stores it durably, then tells the network.
    *
+   * @throws {@link NodeError} `not-allowed-now` when another installation of the identity keeps changing the slot.
    * @param content - Or what makes it of what the slot says now, which may have changed since the caller looked.
-   * @param extraOps - Other changes of the batch in which it is stored.
+   * @param extraOps - Other changes of the batch in which it is stored; written once more when that was in vain.
    */
   publish<K extends RecordKind>(
     slot: OwnSlot<K>,
@@ -68,14 +70,23 @@ export function createPublisher(components: PublisherComponents, init: Publisher
     await network.publish(together)
   })
 
-  const put = async <K extends RecordKind>(
-    record: SoukRecord<K>,
+  /** Seals what comes after what stands; once more when another installation's word came in meanwhile and stands above. */
+  const revise = <K extends RecordKind>(
+    { kind, key }: Pick<SoukRecord<K>, 'kind' | 'key'>,
+    sealAfter: (standing: SoukRecord<K> | undefined) => Promise<SoukRecord<K>>,
     extraOps: readonly StorageOp[]
-  ): Promise<SoukRecord<K>> => {
-    await records.put(record as never, { own: true, extraOps })
-    await announce(record)
-    return record
-  }
+  ): Promise<SoukRecord<K>> =>
+    inTurn(`${kind} ${key}`, async () => {
+      for (let tries = 1; tries <= putTriesMax; tries++) {
+        const standing = await records.head({ author: signer.publicKey, kind, key })
+        const record = await sealAfter(standing as SoukRecord<K> | undefined)
+        const [outcome] = await records.put(record as never, { own: true, extraOps })
+        if (outcome === 'stale') continue
+        await announce(record)
+        return record
+      }
+      throw new NodeError('not-allowed-now', 'another installation of this identity changes this all the time')
+    })
 
   const bitsFor = (priced: Priced): number => {
     const asked = network.gate.asksStrangers(priced)
@@ -92,24 +103,28 @@ export function createPublisher(components: PublisherComponents, init: Publisher
 
   return {
     announce,
-    publish: ({ kind, key, lifeMs, seqAfter = oneMore }, said, extraOps = []) =>
-      inTurn(`${kind} ${key}`, async () => {
-        const standing = await records.head({ author: signer.publicKey, kind, key })
-        const createdAtMs = init.now()
-        const times = { createdAtMs, expiresAtMs: createdAtMs + lifeMs }
-        const content =
-          typeof said === 'function' ? said((standing as SoukRecord<typeof kind> | undefined)?.content) : said
-        return put(
-          await seal({ kind, key, market: init.market, seq: seqAfter(standing?.seq), ...times, content }),
-          extraOps
-        )
-      }),
-    remove: ({ kind, key, market, seq, expiresAtMs }, extraOps = []) =>
-      inTurn(`${kind} ${key}`, async () => {
-        const createdAtMs = Math.min(init.now(), expiresAtMs)
-        const times = { createdAtMs, expiresAtMs }
-        return put(await seal({ kind, key, market, seq: seq + 1, ...times, content: null }), extraOps)
-      })
+    publish: (slot, said, extraOps = []) =>
+      revise(
+        slot,
+        (standing) => {
+          const { kind, key, lifeMs, seqAfter = oneMore } = slot
+          const createdAtMs = init.now()
+          const times = { createdAtMs, expiresAtMs: createdAtMs + lifeMs }
+          const content = typeof said === 'function' ? said(standing?.content) : said
+          return seal({ kind, key, market: init.market, seq: seqAfter(standing?.seq), ...times, content })
+        },
+        extraOps
+      ),
+    remove: (known, extraOps = []) =>
+      revise(
+        known,
+        (standing = known) => {
+          const { kind, key, market, seq, expiresAtMs } = standing
+          const createdAtMs = Math.min(init.now(), expiresAtMs)
+          return seal({ kind, key, market, seq: seq + 1, createdAtMs, expiresAtMs, content: null })
+        },
+        extraOps
+      )
   }
 }
 

@@ -7,6 +7,7 @@ import {
   findWork,
   identityFromPhrase,
   type Priced,
+  sealRecord,
   type SoukRecord,
   workFloor
 } from '@souk/records'
@@ -75,6 +76,31 @@ test('revisions of one slot made at once get one number each, in order', async (
   expect(made.map(({ seq }) => seq)).toEqual([0, 1, 2, 3])
   expect(announced.map(({ seq }) => seq)).toEqual([0, 1, 2, 3])
   expect(storage.records.count()).toBe(1)
+})
+
+test('a word of another installation that comes in while one’s own is sealed does not take its place', async () => {
+  const { signer } = identityFromPhrase(createPhrase())
+  const times = { createdAtMs: Date.now(), expiresAtMs: Date.now() + lifeMs }
+  const elsewhere = { kind: 'listing', key: slot.key, market: 'main', ...times } as const
+  const words = [3, 5].map((seq) => sealRecord({ ...elsewhere, seq, content: { ...content, quantity: seq } }, signer))
+  const { records } = storage
+  const meeting: Pick<typeof records, 'head' | 'put'> = {
+    head: async (of) => {
+      const standing = await records.head(of)
+      const word = words.shift()
+      if (word !== undefined) await records.put(word)
+      return standing
+    },
+    put: (...given) => records.put(...given)
+  }
+  const network = { publish: async () => ({ peers: 0 }), gate: { asksStrangers: () => 0 } }
+  const here = createPublisher(
+    { records: meeting, network, prover: createProver({}), signer },
+    { now: Date.now, market: 'main' }
+  )
+  const made = await here.publish(slot, (standing) => ({ ...content, title: `After ${standing?.quantity}` }))
+  expect(made).toMatchObject({ seq: 6, content: { title: 'After 5' } })
+  expect((await records.head({ author: signer.publicKey, kind: 'listing', key: slot.key }))?.id).toBe(made.id)
 })
 
 test('a slot goes on after a revision that failed', async () => {
