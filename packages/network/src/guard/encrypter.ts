@@ -1,19 +1,20 @@
 import assert from 'node:assert'
-import type { ConnectionEncrypter, MessageStream, SecuredConnection } from '@libp2p/interface'
+import type { ConnectionEncrypter, MessageStream, PrivateKey, SecuredConnection } from '@libp2p/interface'
 import { type Cipher, createCipher } from './cipher.ts'
 import { negotiation } from './framing.ts'
+import { type Agreement, createAgreement, signsOnce } from './handshake.ts'
 import { before, framer } from './meter.ts'
 
 /**
  * Noise that also looks at what follows it: where the two sides have not agreed on a multiplexer during the handshake,
  * they do afterwards, by a protocol whose reader does not bound what it reads. And that waits for bytes without an error,
- * and has a faster cipher.
+ * and has faster keys, signature and cipher.
  */
-export function watchEncrypter<Components>(
+export function watchEncrypter<Components extends object>(
   create: (components: Components) => ConnectionEncrypter
 ): (components: Components) => ConnectionEncrypter {
   return (components) => {
-    const encrypter = create(components)
+    const encrypter = create(withFastKey(components))
     encryptFaster(encrypter)
     // All but two methods as they are: libp2p finds out by symbols what this is.
     return Object.assign(Object.create(encrypter) as ConnectionEncrypter, {
@@ -32,12 +33,20 @@ function watch<Secured extends SecuredConnection>(secured: Secured): Secured {
   return secured
 }
 
+/** The same components, with a key that signs the same thing once. */
+function withFastKey<Components extends object>(components: Components): Components {
+  const { privateKey } = components as Components & { readonly privateKey?: PrivateKey }
+  assert(privateKey !== undefined, 'Noise has the key that it signs with elsewhere')
+  return Object.create(components, { privateKey: { value: signsOnce(privateKey) } }) as Components
+}
+
 /** A private part of Noise: what it encrypts with, and makes keys and hashes; fails at start if a version moves it. */
 function encryptFaster(encrypter: ConnectionEncrypter): void {
-  const noise = encrypter as ConnectionEncrypter & { crypto?: Cipher }
+  const noise = encrypter as ConnectionEncrypter & { crypto?: Cipher & Partial<Agreement> }
   const { crypto } = noise
   assert(crypto?.encrypt !== undefined && crypto.decrypt !== undefined, 'Noise has its cipher elsewhere')
-  noise.crypto = { ...crypto, ...createCipher(crypto) }
+  assert(crypto.generateKeypair && crypto.dh && crypto.hash, 'Noise agrees on keys elsewhere')
+  noise.crypto = { ...crypto, ...createCipher(crypto), ...createAgreement() }
 }
 
 /** The length that stands before each piece that Noise encrypts: two bytes, big-endian. */
