@@ -1,6 +1,6 @@
 import type { Escrow, EscrowFact, EscrowStore, Hex, Payer, RpcConnection, Watcher } from '@souk/escrow'
 import type { Storage, StorageOp, Sublevel } from '@souk/storage'
-import type { ChainFact } from '@souk/trading'
+import type { ChainFact, LocalConfig } from '@souk/trading'
 import type { ChainInit } from './config.ts'
 import { NodeError } from './errors.ts'
 import type { BalanceView, StatusView } from './node.ts'
@@ -33,6 +33,21 @@ export interface Chains extends AsyncDisposable {
   get(chain: string): Chain
   /** Reads the chains from now on, and finishes payments that a crash interrupted. */
   start(): void
+}
+
+/** What terms are held against: the chains and tokens that this node settles on, and its clock. */
+export function localConfigOf(chains: Pick<Chains, 'all'>, nowMs: number): LocalConfig {
+  return {
+    nowMs,
+    chains: chains.all.map(({ init: { chain, contract, tokens } }) => ({
+      chain,
+      contract,
+      tokens: tokens.map(({ address, orderMax }) => ({
+        address,
+        ...(orderMax === undefined ? {} : { amountMax: orderMax })
+      }))
+    }))
+  }
 }
 
 export interface ChainsComponents {

@@ -1,45 +1,18 @@
-import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
-import { sha256 } from '@noble/hashes/sha2.js'
-import {
-  type Did,
-  didFromKey,
-  keyFromDid,
-  nymFromKey,
-  type RecordId,
-  type Signer,
-  type SoukRecord
-} from '@souk/records'
-import type { Outbox, OutboxHeader, RecordStore, Storage, StorageOp, Sublevel } from '@souk/storage'
-import {
-  type AnyEvent,
-  checkTerms,
-  createRequest,
-  encodeTerms,
-  escrowOrderOf,
-  type EventInput,
-  fold,
-  type LocalConfig,
-  nextUnit,
-  openEvent,
-  openTerms,
-  type OrderEvent,
-  reopenEvent,
-  type SettlementChoice,
-  type Terms,
-  termsFromListing,
-  termsHash,
-  TradingError
-} from '@souk/trading'
-import type { Chains } from './chains.ts'
+import { hexToBytes } from '@noble/hashes/utils.js'
+import { type Did, keyFromDid, type Signer, type SoukRecord } from '@souk/records'
+import type { Outbox, OutboxHeader, RecordStore, Storage, Sublevel } from '@souk/storage'
+import { checkTerms, escrowOrderOf, type EventInput, nextUnit, type Terms, TradingError } from '@souk/trading'
+import { type Chains, localConfigOf } from './chains.ts'
 import type { TokenInit } from './config.ts'
 import { NodeError } from './errors.ts'
 import { pageDefault, pageMax } from './limits.ts'
 import type { ListingDesk } from './listings.ts'
 import type { LetterState } from './letters.ts'
-import { type Letter, openLetter } from './mail.ts'
-import type { BuyRequest, OrderAction, Orders, OrderView } from './order.ts'
-import { createOrderBook, type HeldOrder, type OrderNote } from './order-book.ts'
+import type { OrderAction, Orders, OrderView } from './order.ts'
+import { createOrderBook, type HeldOrder } from './order-book.ts'
+import { createBuying } from './order-buying.ts'
 import { createOrderOutlines, type OrderOutline, type OrderOutlines } from './order-outlines.ts'
+import { createReceiving, type Receiving } from './order-receiving.ts'
 import { createOrderSteps, expectedOf } from './order-steps.ts'
 import { orderView } from './order-view.ts'
 import { secretFromCode } from './pickup-code.ts'
@@ -64,8 +37,7 @@ export interface OrdersComponents {
 export interface OrderDesk extends Orders, AsyncDisposable {
   /** The order behind a view. @throws {@link NodeError} `not-found`. */
   held(order: string): Promise<HeldOrder>
-  /** Takes in an event from the other party, durably, and marks the letter as processed in the same batch. */
-  receive(letter: Letter, source: { from: Did; inboxId: string }): Promise<void>
+  receive: Receiving['receive']
   /** All of them, newest first. */
   outlines: OrderOutlines['list']
   addFact: ReturnType<typeof createOrderBook>['addFact']
@@ -81,14 +53,14 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
   const book = createOrderBook({ storage, signer }, init)
   const outlines = createOrderOutlines({ storage, book }, init)
   const steps = createOrderSteps({ book, chains, onProblem: components.onProblem })
-  const me = didFromKey(signer.publicKey)
 
   /** Orders that this side has accepted and not yet taken out of its stock, by id. */
   const stockOwed: Sublevel<StockOwed> = storage.sublevel<StockOwed>('stock-owed', { values: 'json' })
-  /** Requests that have become orders, by the key with which they were made. */
-  const bought: Sublevel<Bought> = storage.sublevel<Bought>('order-requests', { values: 'json' })
   // What is said in an order builds on what was said before; units of a listing follow each other across orders.
   const inTurn = createTurns()
+
+  const buying = createBuying({ ...components, book, inTurn }, init)
+  const receiving = createReceiving({ ...components, book, inTurn }, init)
 
   const unsubscribe = storage.orders.onAppended((order) => {
     changed(order).catch((error: unknown) => components.onProblem({ code: 'order', message: String(error) }))
@@ -147,116 +119,12 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
   const feedbackIn = async (author: Uint8Array, { state }: HeldOrder): Promise<string | undefined> =>
     (await records.head({ author, kind: 'feedback', key: state.order }))?.id
 
-  const localConfig = (): LocalConfig => ({
-    nowMs: init.now(),
-    chains: chains.all.map(({ init: { chain, contract, tokens } }) => ({
-      chain,
-      contract,
-      tokens: tokens.map(({ address, orderMax }) => ({
-        address,
-        ...(orderMax === undefined ? {} : { amountMax: orderMax })
-      }))
-    }))
-  })
-
-  const escrowIdOf = (terms: Terms, termsBytes: Uint8Array): string | undefined =>
-    terms.settlement.kind === 'escrow'
-      ? chains.get(terms.settlement.chain).escrow.orderId(escrowOrderOf(terms, termsBytes))
-      : undefined
-
   /** Units of this revision that are left, by the seller's newest word and by what was accepted of it before. */
   const unitsLeft = async (listing: SoukRecord<'listing'>): Promise<{ next: number; available: number }> => {
     const next = nextUnit(await outlines.list(), listing.id)
     const head = (await records.head(listing)) as SoukRecord<'listing'> | undefined
     const offered = head?.content?.quantity ?? 0
     return { next, available: Math.max(0, Math.min(offered, (listing.content?.quantity ?? 0) - next)) }
-  }
-
-  const buy = async ({ requestKey: key, ...request }: BuyRequest): Promise<OrderView> => {
-    if (key === undefined) return buyNow(request)
-    const hash = bytesToHex(sha256(utf8ToBytes(JSON.stringify(request, Object.keys(request).toSorted()))))
-    return inTurn(`buy ${key}`, async () => {
-      const before = await bought.get(key)
-      if (before === undefined) {
-        return buyNow(request, (order) => [{ type: 'put', sublevel: bought, key, value: { order, hash } }])
-      }
-      if (before.hash !== hash)
-        throw new NodeError('key-used', 'another request was made with this key; draw a new one')
-      return view(await held(before.order))
-    })
-  }
-
-  const buyNow = async (
-    request: BuyRequest,
-    extraOps: (order: string) => StorageOp[] = () => []
-  ): Promise<OrderView> => {
-    const listing = await listings.recordOf(request.listing)
-    if (didFromKey(listing.author) === me) throw new NodeError('own-listing', 'this listing is your own')
-    const delivery = await deliveryOf(listing, request)
-    const secret = delivery.kind === 'pick-up' ? components.random(16) : undefined
-    const choice = {
-      buyer: signer.publicKey,
-      quantity: request.quantity ?? 1,
-      delivery,
-      settlement: settlementOf(listing, request),
-      salt: components.random(32),
-      nowMs: init.now(),
-      ...(secret === undefined ? {} : { pickupHash: sha256(secret) })
-    }
-    const terms = termsFromListing(listing, choice)
-    checkTerms(terms, listing, { ...localConfig(), buyerAddress: components.wallet })
-    const event = await requestOf(terms, request)
-    const note: OrderNote = { paysAtOnce: true, ...(secret === undefined ? {} : { pickupSecret: bytesToHex(secret) }) }
-    const escrowId = event.payload.escrowId && `0x${bytesToHex(event.payload.escrowId)}`
-    const to = didFromKey(listing.author)
-    await book.open(event, { note, listing, escrowId, to, extraOps: extraOps(event.order) })
-    return view(await held(event.order))
-  }
-
-  /** Signs the request; with escrow, only after the order on chain has passed every check that comes before paying. */
-  const requestOf = async (terms: Terms, { shipTo, note }: BuyRequest): Promise<OrderEvent<'request'>> => {
-    const said = {
-      terms,
-      atMs: terms.createdAtMs,
-      ...(shipTo === undefined ? {} : { deliverTo: shipTo }),
-      ...(note === undefined ? {} : { note })
-    }
-    if (terms.settlement.kind !== 'escrow') return createRequest(said, signer)
-    const { escrow } = chains.get(terms.settlement.chain)
-    // The salt makes the terms' bytes known only now: a request without its escrow's id cannot be signed.
-    const termsBytes = encodeTerms(terms)
-    const order = escrowOrderOf(terms, termsBytes)
-    await escrow.check(order, expectedOf({ terms, order: bytesToHex(termsHash(termsBytes)) as never }, escrow))
-    return createRequest({ ...said, escrowId: hexToBytes(escrow.orderId(order).slice(2)) }, signer)
-  }
-
-  const deliveryOf = async (listing: SoukRecord<'listing'>, request: BuyRequest) => {
-    const kind =
-      request.delivery ??
-      listing.content?.delivery.find((offer) => offer.kind === 'ship' || offer.kind === 'pick-up')?.kind
-    if (kind !== 'ship') return { kind: 'pick-up' as const }
-    const country = request.country ?? (await components.regionOf(me)) ?? soleCountry(listing)
-    if (country === undefined) throw new NodeError('bad-draft', 'say to which country it is to be shipped')
-    return { kind, country }
-  }
-
-  const settlementOf = (listing: SoukRecord<'listing'>, { settlement }: BuyRequest): SettlementChoice => {
-    const offers = listing.content?.settlements ?? []
-    const usable = offers.find(
-      (offer) =>
-        offer.kind === 'escrow' &&
-        chains.all.some(
-          ({ init: { chain, tokens } }) =>
-            chain === offer.chain && tokens.some(({ address }) => address === offer.token)
-        )
-    )
-    if (settlement !== 'direct' && usable?.kind === 'escrow') {
-      const { chain, token } = usable
-      return { kind: 'escrow', chain, token, buyerAddress: components.wallet as `0x${string}` }
-    }
-    if (settlement === 'escrow')
-      throw new NodeError('no-chain', 'the listing takes no escrow that this node is set up for')
-    return { kind: offers.some(({ kind }) => kind === 'direct') ? 'direct' : 'none' }
   }
 
   const act = async (start: string, action: OrderAction): Promise<OrderView> => {
@@ -326,74 +194,13 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
   /** The seller's half of the contract: the terms are checked again, against today's stock and configuration. */
   const acceptanceOf = async ({ state, listing }: HeldOrder) => {
     const { next, available } = await unitsLeft(listing)
-    checkTerms(state.terms, listing, { ...localConfig(), available })
+    checkTerms(state.terms, listing, { ...localConfigOf(chains, init.now()), available })
     const { settlement } = state.terms
     if (settlement.kind !== 'escrow') return { unit: next }
     const { escrow } = chains.get(settlement.chain)
     const order = escrowOrderOf(state.terms, state.termsBytes)
     await escrow.check(order, expectedOf(state, escrow))
     return { unit: next, escrowSig: hexToBytes((await escrow.sign({ kind: 'accept', order })).slice(2)) }
-  }
-
-  const receive: OrderDesk['receive'] = async (letter, source) => {
-    const event = openEvent(letter.event, { nowMs: init.now() })
-    await inTurn(event.order, () => receiveEvent(event, source))
-    if (event.type === 'request') await retryLetters()
-  }
-
-  const receiveEvent = async (event: AnyEvent, { from, inboxId }: { from: Did; inboxId: string }): Promise<void> => {
-    const known = await book.events(event.order)
-    if (known.length === 0) return receiveFirst(event, { from, inboxId })
-    const state = fold([...known, event], [], init.now())
-    const sender = keyFromDid(from)
-    const isParty =
-      state !== undefined && [state.terms.buyer, state.terms.seller].some((key) => didFromKey(key) === from)
-    if (!isParty || didFromKey(sender) === me)
-      throw new NodeError('refused', `${from} is no party of order ${event.order}`)
-    const fault = state.refused.find(({ id }) => id === event.id)
-    if (fault !== undefined) throw new NodeError('refused', `the ${event.type} is refused: ${fault.code}`)
-    await book.add(event, { processed: inboxId })
-  }
-
-  /** A request, from whoever wants to buy; anything else came before its request, and waits among the dead letters. */
-  const receiveFirst = async (event: AnyEvent, { from, inboxId }: { from: Did; inboxId: string }): Promise<void> => {
-    if (event.type !== 'request')
-      throw new NodeError('early', `the ${event.type} came before the request of order ${event.order}`)
-    const terms = openTerms(event.payload.terms)
-    if (
-      fold([event], [], init.now()) === undefined ||
-      didFromKey(terms.buyer) !== from ||
-      didFromKey(terms.seller) !== me
-    ) {
-      throw new NodeError('refused', `the request is not one of ${nymFromKey(keyFromDid(from))} to this identity`)
-    }
-    const listing = await listings.revision(terms.listing.toString() as RecordId)
-    if (listing === undefined) throw new NodeError('not-found', 'the request is for a listing that is not here')
-    const fault = faultOf(terms, { listing, event })
-    const escrowId = event.payload.escrowId && `0x${bytesToHex(event.payload.escrowId)}`
-    const facts =
-      fault === undefined && escrowId !== undefined && terms.settlement.kind === 'escrow'
-        ? await chains.get(terms.settlement.chain).factsOf(escrowId)
-        : []
-    await book.open(event, { listing, escrowId: fault === undefined ? escrowId : undefined, facts, processed: inboxId })
-    if (fault !== undefined)
-      await book.say(await held(event.order), { type: 'decline', atMs: init.now(), payload: { reason: fault.code } })
-  }
-
-  /** Why this side will not trade on these terms, if there is a reason. */
-  const faultOf = (
-    terms: Terms,
-    { listing, event }: { listing: SoukRecord<'listing'>; event: OrderEvent<'request'> }
-  ): { code: string } | undefined => {
-    try {
-      checkTerms(terms, listing, localConfig())
-      const escrowId = escrowIdOf(terms, event.payload.terms)
-      const named = event.payload.escrowId && `0x${bytesToHex(event.payload.escrowId)}`
-      return escrowId === named ? undefined : { code: 'wrong-escrow' }
-    } catch (error) {
-      if (error instanceof TradingError || error instanceof NodeError) return error
-      throw error
-    }
   }
 
   const readFacts = async (order: string): Promise<void> => {
@@ -404,33 +211,11 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
     await book.addMissingFacts(order, await chains.get(settlement.chain).factsOf(state.escrowId))
   }
 
-  /** Letters that could not be processed when they came, and can now. */
-  const retryLetters = async (): Promise<void> => {
-    for (const { id, from, code } of storage.inbox.deadLetters()) {
-      const bytes = waiting.has(code) ? await storage.inbox.deadLetterBytes(id) : undefined
-      if (bytes === undefined) continue
-      const letter = openLetter(bytes)
-      if (!(await hasTimeCome(code, reopenEvent(letter.event)))) continue
-      const source = { from: from as Did, inboxId: id }
-      await storage.inbox.replay(id, async () => {
-        const event = openEvent(letter.event, { nowMs: init.now() })
-        await inTurn(event.order, () => receiveEvent(event, source))
-      })
-    }
-  }
-
-  const hasTimeCome = async (code: string, event: AnyEvent): Promise<boolean> => {
-    if (code === 'early') return (await book.events(event.order)).length > 0
-    if (code === 'not-yet-valid') return event.atMs <= init.now()
-    if (event.type !== 'request') return false
-    return (await listings.revision(openTerms(event.payload.terms).listing.toString() as RecordId)) !== undefined
-  }
-
   return {
     held,
-    buy,
+    buy: async (request) => view(await held(await buying.buy(request))),
     act,
-    receive,
+    receive: (letter, source) => receiving.receive(letter, source),
     addFact: (escrowId, fact) => book.addFact(escrowId, fact),
     get: async (order) => view(await held(order)),
     outlines: () => outlines.list(),
@@ -445,7 +230,7 @@ export function createOrders(components: OrdersComponents, init: { now: () => nu
       return Promise.all(page.map(async ({ id }) => view(await held(id))))
     },
     async lookAtAll() {
-      await retryLetters()
+      await receiving.retry()
       const stirring = (await outlines.list()).filter(({ atRest }) => !atRest)
       for (const order of new Set([...stirring.map(({ id }) => id), ...(await stockOwed.keys().all())])) {
         await readFacts(order)
@@ -472,15 +257,6 @@ interface StockOwed {
   readonly quantity: number
 }
 
-interface Bought {
-  readonly order: string
-  /** SHA-256 of the request, in hexadecimal. */
-  readonly hash: string
-}
-
-/** Why a letter waits for something that may still come: its request, its time, the listing. */
-const waiting: ReadonlySet<string> = new Set(['early', 'not-yet-valid', 'not-found'])
-
 /** Says by a code of this package that the state of the order forbids it. */
 async function allowed<T>(saying: Promise<T>): Promise<T> {
   try {
@@ -506,9 +282,4 @@ function requireFinal({ state }: HeldOrder): void {
       'the payment is not final yet; wait for more blocks before you hand anything over'
     )
   }
-}
-
-function soleCountry({ content }: SoukRecord<'listing'>): string | undefined {
-  const countries = content?.delivery.flatMap((offer) => (offer.kind === 'ship' ? offer.to : [])) ?? []
-  return countries.length === 1 ? countries[0] : undefined
 }
