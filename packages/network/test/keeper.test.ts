@@ -114,6 +114,16 @@ describe('the connection keeper', () => {
     await expect(a.network.connect(addressOf(b))).rejects.toMatchObject({ code: 'peer-refused' })
   })
 
+  it('keeps no list of who came, where it looks for nobody', async () => {
+    await using relay = await startNode({ role: 'relay', keeper })
+    const learnt = new Promise((resolve) => relay.network.libp2p.addEventListener('peer:identify', resolve))
+    await using guest = await startNode({ keeper })
+    await guest.network.connect(addressOf(relay))
+    await learnt
+    expect(relay.network.keeper.wanted()).toEqual([])
+    expect(await rowsOf(relay.datastore)).toBe(0)
+  })
+
   it('refuses a bootstrap address that says nothing about who answers there', async () => {
     await expect(startNode({ bootstrap: ['/ip4/127.0.0.1/tcp/4001'] })).rejects.toMatchObject({ code: 'bad-address' })
     await expect(startNode({ bootstrap: ['example.org'] })).rejects.toMatchObject({ code: 'bad-address' })

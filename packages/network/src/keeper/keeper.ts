@@ -231,6 +231,7 @@ class DefaultKeeper implements Keeper {
 
   /** Somebody on the LAN, or that the DHT told of. */
   #onMet(peer: PeerId, addresses: readonly Multiaddr[]): void {
+    if (this.#looksForNobody) return
     const met = [...this.#entries.values()].filter(({ reasons }) => reasons.has('met'))
     if (met.length >= metMax && !this.#entries.has(peer.toString())) return
     this.want(peer, 'met', addresses)
@@ -239,7 +240,7 @@ class DefaultKeeper implements Keeper {
   /** A peer that answered and is not disliked is worth remembering, with the address that worked first. */
   async #learn(connection: Connection, listenAddresses: readonly Multiaddr[]): Promise<void> {
     const { remotePeer: peer, remoteAddr, direction } = connection
-    if (this.#guard.refuses(peer)) return
+    if (this.#looksForNobody || this.#guard.refuses(peer)) return
     const worked = direction === 'outbound' && !isRelayed(remoteAddr) ? [remoteAddr] : []
     const addresses = merged([...worked, ...listenAddresses], [])
     if (addresses.length === 0) return
@@ -304,6 +305,11 @@ class DefaultKeeper implements Keeper {
 
   get #target(): number {
     return this.#init.peersTarget ?? peersTarget
+  }
+
+  /** Then nobody is dialled but those who are wanted by name: a relay has no use for a list of all who came. */
+  get #looksForNobody(): boolean {
+    return this.#target === 0
   }
 
   #dialing(): number {
