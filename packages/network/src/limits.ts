@@ -101,7 +101,7 @@ export const openingsMax = 4
 /** About how long after it has broken off: the other side, or the relay, is just finding out that it was gone. */
 export const reopenAfterMs = 1000
 
-/** Who has not said who they are by then is asked, and again after twice as long each time; libp2p waits for five seconds. */
+/** Who has not said who they are by then is asked; again after twice as long each time. libp2p waits five seconds itself. */
 export const introducedAfterMs = 6_000
 export const introducedMaxMs = 60_000
 
