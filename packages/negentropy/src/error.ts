@@ -5,7 +5,8 @@
  * - `session-ended`: a message after the end, or after an error;
  * - `message-too-large`, `truncated`, `bad-version`, `varint-too-long`, `varint-not-minimal`, `bad-bound`,
  *   `out-of-order`, `bad-mode`: bytes that are no message;
- * - `too-many-ranges`, `too-many-ids`, `too-many-results`, `too-many-rounds`: a message above a bound of `limits.ts`.
+ * - `too-many-ranges`, `too-many-ids`, `too-many-results`, `too-many-rounds`: a message above a bound of `limits.ts`;
+ * - `asked-again`: what the session has been told before.
  */
 export type NegentropyErrorCode =
   | 'bad-item'
@@ -24,6 +25,7 @@ export type NegentropyErrorCode =
   | 'too-many-ids'
   | 'too-many-results'
   | 'too-many-rounds'
+  | 'asked-again'
 
 /** The only error this package throws on purpose. */
 export class NegentropyError extends Error {

@@ -15,6 +15,7 @@ import {
   roundsMaxDefault
 } from './limits.ts'
 import { MessageWriter, readMessage, readVersion, type Range } from './message.ts'
+import { Told } from './told.ts'
 
 /** How one side of a session behaves. Every bound has its default and reason in `limits.ts`. */
 export interface ReconcilerInit {
@@ -88,10 +89,13 @@ class Session implements Reconciler {
   #results = 0
   /** Ranges of ours that the next message answers; the start of a session counts as one. */
   #asked = 1
+  /** By a responder; an initiator asks what it wants to know. */
+  readonly #told: Told | undefined
 
   constructor(items: ItemSet, init: ReconcilerInit) {
     this.#items = items
     this.#init = withDefaults(init)
+    this.#told = init.initiator ? undefined : new Told()
   }
 
   initiate(): Uint8Array {
@@ -147,6 +151,7 @@ class Session implements Reconciler {
   }
 
   #asResponder(ranges: readonly Range[]): Reconciled {
+    this.#told?.begin()
     const reply = this.#reply()
     for (const { range, stretch } of this.#located(ranges)) {
       if (!(range.kind === 'ids' ? reply.answerIds(range.ids, stretch) : reply.answer(range, stretch))) break
@@ -179,7 +184,7 @@ class Session implements Reconciler {
   }
 
   #reply(): Reply {
-    return new Reply(this.#items, this.#init)
+    return new Reply(this.#items, this.#init, this.#told)
   }
 }
 
@@ -187,11 +192,13 @@ class Session implements Reconciler {
 class Reply {
   readonly #items: ItemSet
   readonly #writer: MessageWriter
+  readonly #told: Told | undefined
   #at = 0
   #full = false
 
-  constructor(items: ItemSet, init: Required<ReconcilerInit>) {
+  constructor(items: ItemSet, init: Required<ReconcilerInit>, told: Told | undefined) {
     this.#items = items
+    this.#told = told
     this.#writer = new MessageWriter(init)
   }
 
@@ -242,6 +249,7 @@ class Reply {
   }
 
   #putFingerprint({ begin, end, upper }: Stretch): boolean {
+    this.#told?.compare(this.#items.size)
     const written = this.#writer.putFingerprint(upper, this.#items.fingerprint(begin, end))
     if (!written) return this.#stop()
     this.#at = end
@@ -253,6 +261,7 @@ class Reply {
     const fitting = this.#writer.idsFitting()
     const cut = Math.min(end, begin + fitting)
     if (fitting < 0 || (cut === begin && cut < end)) return this.#stop()
+    this.#told?.list(cut - begin, this.#items.size)
     this.#writer.putIds(cut === end ? upper : this.#boundAt(cut), this.#items.ids(begin, cut))
     this.#at = cut
     return cut === end || this.#stop()

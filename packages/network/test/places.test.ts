@@ -1,4 +1,7 @@
+import { getEventListeners } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { workTurnMs } from '../src/catch-up/limits.ts'
 import { createPacer } from '../src/catch-up/pacer.ts'
 import type { Budget } from '../src/guard/bucket.ts'
 import { type Guest, Places } from '../src/catch-up/places.ts'
@@ -114,4 +117,25 @@ describe('a pacer', () => {
     clock.ms += 2
     expect(await pacer.run(async () => 1, { signal, parties: ['a'] })).toEqual({ value: 1, tookMs: 0 })
   })
+
+  it('leaves nothing on a signal that goes on', async () => {
+    const { pacer } = pacerFor({ perSecond: 100, burst: 1000 })
+    for (let turn = 0; turn < 5; turn++) await pacer.run(async () => turn, { signal, parties: ['a'] })
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+  })
+
+  it('lets everybody else get on between tasks that wait for nothing', async () => {
+    const { pacer } = pacerFor({ perSecond: 1000, burst: 1000 })
+    const task = async (): Promise<void> => busyFor(workTurnMs / 2)
+    let [isDone, rounds] = [false, 0]
+    const all = Promise.all(Array.from({ length: 20 }, () => pacer.run(task, { signal, parties: ['a'] })))
+    void all.then(() => (isDone = true))
+    for (; !isDone; rounds++) await setImmediate()
+    expect(rounds).toBeGreaterThanOrEqual(8)
+  })
 })
+
+function busyFor(ms: number): void {
+  const endMs = performance.now() + ms
+  while (performance.now() < endMs);
+}

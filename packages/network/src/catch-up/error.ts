@@ -15,6 +15,7 @@ export type SyncErrorCode =
   | 'bad-frame'
   | 'frame-too-large'
   | 'bad-reconciliation'
+  | 'asked-again'
   | 'withheld-records'
 
 /** An error of one session. */

@@ -162,6 +162,13 @@ export function decodePartitions(bytes: Uint8Array, { channels }: Scope): Partit
   return { ...place, partitions }
 }
 
+/** Which place an answer to changes or news speaks of. */
+export function decodePlace(answer: Uint8Array): Place {
+  const reader = new FrameReader(answer)
+  reader.uint8()
+  return readPlace(reader)
+}
+
 export function encodeChanges(answer: ChangesAnswer): Uint8Array {
   const writer = writePlace(new FrameWriter().uint8(ops.changes | answerBit), answer).uint8(answer.done ? 1 : 0)
   return answer.digests.reduce((to, digest) => to.bytes(digest), writer).finish()

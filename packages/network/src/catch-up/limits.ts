@@ -76,6 +76,18 @@ export const turnMs = 10_000
  */
 export const workBudget: Budget = { perSecond: 100, burst: 300 }
 
+/** How long is compared in one round of the event loop, before everybody else has theirs. */
+export const workTurnMs = 4
+
+/**
+ * Answers kept in memory until the store changes: a quarter of a second's sending. Fifty who come back from one partition
+ * ask the same, and whoever asks for the same records without end costs no more than sending them.
+ */
+export const answersBytesMax = 4 * 2 ** 20
+
+/** Markets, or lists of channels, that one session may ask about: a client has one of each market that it carries. */
+export const scopesPerSessionMax = 64
+
 /** Records read from the store at a time: an answer of large ones is full after one such read, not after sixteen. */
 export const recordsPerRead = 32
 

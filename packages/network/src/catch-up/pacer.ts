@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createTurns } from '../gossip/turns.ts'
 import { type Budget, TokenBucket } from '../guard/bucket.ts'
+import { workTurnMs } from './limits.ts'
 
 /** Whose work it is: who has had least goes first, by the first of these names, then by the next. */
 export type Parties = readonly string[]
@@ -23,7 +25,8 @@ const partiesMax = 2000
 
 /**
  * However many identities ask, what they take together is the budget; and whoever has taken least is next, so that an
- * honest peer among them hardly waits.
+ * honest peer among them hardly waits. Work that awaits nothing but promises never lets go of the event loop: what fifty
+ * had asked for together kept all others waiting for as long as the burst lasted. So it is done in turns.
  *
  * @param init.budget - Milliseconds of work, not of waiting.
  * @param init.cpuMs - What this thread has worked so far. Not the time of day: on a machine that others load, an honest
@@ -34,6 +37,7 @@ export function createPacer(init: { budget: Budget; clock: () => number; cpuMs: 
   const bucket = new TokenBucket(budget, clock())
   const usedMs = new Map<string, number>()
   const waiting = new Set<Waiting>()
+  const turns = createTurns(workTurnMs)
   let working = false
 
   async function workOn(): Promise<void> {
@@ -42,6 +46,7 @@ export function createPacer(init: { budget: Budget; clock: () => number; cpuMs: 
     while (waiting.size > 0) {
       const waitMs = bucket.waitMs(0, clock())
       if (waitMs > 0) await sleep(waitMs, undefined, { ref: false })
+      for (let turn = turns.wait(); turn !== undefined; turn = turns.wait()) await turn
       const [next] = [...waiting].toSorted((a, b) => compareUse(a.parties, b.parties, usedMs))
       if (next === undefined) break
       waiting.delete(next)
@@ -64,6 +69,7 @@ export function createPacer(init: { budget: Budget; clock: () => number; cpuMs: 
     run: (task, { signal, parties }) =>
       new Promise((resolve, reject) => {
         const work = async (): Promise<void> => {
+          signal.removeEventListener('abort', giveUp)
           const startedMs = init.cpuMs()
           const outcome = task()
           await Promise.allSettled([outcome])
@@ -72,7 +78,7 @@ export function createPacer(init: { budget: Budget; clock: () => number; cpuMs: 
           resolve(outcome.then((value) => ({ value, tookMs })))
         }
         const one = { parties, work }
-        const giveUp = (): void => {
+        function giveUp(): void {
           waiting.delete(one)
           reject(signal.reason as Error)
         }

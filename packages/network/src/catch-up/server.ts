@@ -1,11 +1,16 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { createReconciler, NegentropyError, type Reconciler } from '@souk/negentropy'
 import { recordIdOfDigest, sameBytes } from '@souk/records'
+import { createDeadline } from '../deadline.ts'
+import { createTurns, type Turns } from '../gossip/turns.ts'
 import { blockOf } from '../guard/address.ts'
 import type { Guard } from '../guard/guard.ts'
+import { Answers } from './answers.ts'
+import { Begun } from './begun.ts'
 import { isOffence, SyncError } from './error.ts'
 import {
   type ChangesAnswer,
+  decodePlace,
   decodeQuestion,
   encodeChanges,
   encodeNews,
@@ -37,7 +42,8 @@ import {
   syncProtocol,
   turnMs,
   wantedPerRequestMax,
-  workBudget
+  workBudget,
+  workTurnMs
 } from './limits.ts'
 import { createLink, endStream, type Link } from './link.ts'
 import { createPacer, type Pacer } from './pacer.ts'
@@ -70,22 +76,35 @@ export function createSyncServer(
   const { clock, cpuMs, sessionsMax: most } = init
   const places = new Places({ most, perPeerMax: sessionsPerPeerMax, turnMs, clock })
   const pacer = createPacer({ budget: workBudget, clock, cpuMs })
+  const answers = new Answers(() => components.records.lastSequence)
+  const turns = createTurns(workTurnMs)
 
   return async (stream, { remotePeer: peer, remoteAddr }) => {
-    const ending = new AbortController()
-    const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(sessionMsMax)])
+    using ending = createDeadline(sessionMsMax, () => new SyncError('broken', 'the session took too long'))
+    const { signal } = ending
     const guest: Guest = {
       peer: peer.toString(),
       block: blockOf(remoteAddr),
       leave: () => {
-        ending.abort()
-        stream.abort(new SyncError('busy', 'others wait'))
+        const reason = new SyncError('busy', 'others wait')
+        ending.abort(reason)
+        stream.abort(reason)
       }
     }
     // Work that waits for its turn is nobody's any more when its peer has gone.
-    stream.addEventListener('close', () => ending.abort(), { once: true })
+    stream.addEventListener('close', () => ending.abort(new SyncError('broken', 'the peer has gone')), { once: true })
     const link = createLink(stream, signal)
-    const session = new Session(components, { link, peer, onHint: init.onHint, places, guest, pacer, signal })
+    const session = new Session(components, {
+      link,
+      peer,
+      onHint: init.onHint,
+      places,
+      guest,
+      pacer,
+      answers,
+      turns,
+      signal
+    })
     try {
       await session.run()
       await endStream(stream)
@@ -105,6 +124,8 @@ interface SessionInit {
   readonly places: Places
   readonly guest: Guest
   readonly pacer: Pacer
+  readonly answers: Answers
+  readonly turns: Turns
   readonly signal: AbortSignal
 }
 
@@ -112,6 +133,7 @@ class Session {
   readonly #components: SyncServerComponents
   readonly #init: SessionInit
   readonly #reconcilers = new Map<string, Reconciler>()
+  readonly #begun = new Begun()
 
   constructor(components: SyncServerComponents, init: SessionInit) {
     this.#components = components
@@ -120,7 +142,7 @@ class Session {
 
   /** Until the client ends its side. */
   async run(): Promise<void> {
-    const { link, peer, places, guest } = this.#init
+    const { link, peer, places, guest, turns } = this.#init
     for (;;) {
       const frame = await this.#next()
       if (frame === undefined) return
@@ -129,7 +151,8 @@ class Session {
       if (question.kind === 'hint') return this.#onHint()
       if (!allowed) return this.#refuse('over-budget')
       if (!places.take(guest)) return this.#refuse('busy')
-      const answer = await this.#answer(question)
+      for (let turn = turns.wait(); turn !== undefined; turn = turns.wait()) await turn
+      const answer = await this.#answer(question, frame)
       if (answer === undefined) return this.#refuse('over-budget')
       await link.write(answer)
     }
@@ -160,18 +183,26 @@ class Session {
   }
 
   /** Undefined when the peer has used up what it may make us do. */
-  #answer(question: Exclude<Question, { kind: 'hint' }>): Promise<Uint8Array | undefined> {
+  async #answer(question: Exclude<Question, { kind: 'hint' }>, frame: Uint8Array): Promise<Uint8Array | undefined> {
+    const { answers } = this.#init
     switch (question.kind) {
       case 'partitions':
+        this.#begun.list(question.scope)
         return this.#work(() => this.#partitions(question.scope, question.summary))
       case 'changes':
-        return this.#changes(question.scope, question)
+      case 'news': {
+        const { scope, after, kind } = question
+        this.#begun.follow(scope, after)
+        const answer = await answers.to(frame, () =>
+          kind === 'news' ? this.#news(scope, question) : this.#changes(scope, question)
+        )
+        this.#begun.followed(scope, decodePlace(answer).sequence)
+        return answer
+      }
       case 'reconcile':
         return this.#reconcile(question.partition, question.message)
       case 'want':
-        return this.#want(question.digests)
-      case 'news':
-        return this.#news(question.scope, question)
+        return answers.to(frame, () => this.#want(question.digests))
       case 'tail':
         return this.#tail(question)
     }
@@ -218,12 +249,14 @@ class Session {
       return encodeReconciled(reply ?? new Uint8Array(0))
     } catch (cause) {
       if (!(cause instanceof NegentropyError)) throw cause
-      throw new SyncError('bad-reconciliation', `${cause.code}: ${cause.message}`, { cause })
+      const code = cause.code === 'asked-again' ? cause.code : 'bad-reconciliation'
+      throw new SyncError(code, `${cause.code}: ${cause.message}`, { cause })
     }
   }
 
   async #start(name: string, partition: PartitionId): Promise<Reconciler> {
     const items = await this.#components.source.items(partition)
+    if (items.size > 0) this.#begun.compare(partition)
     const reconciler = createReconciler(items, {
       initiator: false,
       frameBytesMax: frameBytesMax - frameHeaderBytesMax,
@@ -298,11 +331,18 @@ function costOf(question: Question, frame: Uint8Array): number {
   if (question.kind === 'want') return 1 + question.digests.length
   if (question.kind === 'changes') return changesCost
   if (question.kind === 'news' || question.kind === 'tail') return recordsCost
+  if (question.kind === 'partitions') return partitionsCost
   return 1 + frame.length / 64
 }
 
-/** A page of a thousand rows is read whatever is in it. */
-const changesCost = 100
+/**
+ * A page of a thousand rows is read whatever is in it: 3 ms for a question of sixty bytes, charged as 20, so that nobody has
+ * more than a third of a second of it at once and 6 ms of each after that. A client follows twenty pages at most.
+ */
+const changesCost = 1000
+
+/** What a list of partitions costs beside the comparing, which is measured. A session asks for one of each market. */
+const partitionsCost = 50
 
 /** As much as asking for the most records that come with it. */
 const recordsCost = 1 + newsRowsMax

@@ -4,8 +4,9 @@ import { type Asker, type ExchangeHost, type Guard, serveExchange } from '../exc
 import { blockOf } from '../guard/address.ts'
 import { mayPutValue } from '../guard/values.ts'
 import { ProtocolError } from '../protocol-error.ts'
+import { createTurns } from '../gossip/turns.ts'
 import { isServer } from './closest.ts'
-import { idsPerPageMax, locatedSetLimits } from './limits.ts'
+import { checkTurnMs, idsPerPageMax, locatedSetLimits } from './limits.ts'
 import { type AddOutcome, decodeQuestion, encodeAnswer, locatedSetProtocol } from './located-set.ts'
 import type { Shelf } from './shelf.ts'
 import { openFeedback } from './value.ts'
@@ -16,6 +17,7 @@ export function serveShelf(
   init: { now: () => number; onChanged: () => void; refuses: (author: Uint8Array) => boolean }
 ): Promise<() => Promise<void>> {
   const { libp2p, dht, guard, shelf } = components
+  const turns = createTurns(checkTurnMs)
 
   async function answer(bytes: Uint8Array, { peer, address }: Asker): Promise<Uint8Array> {
     if (!isServer(dht)) throw new ProtocolError('refused', 'this node keeps no sets')
@@ -41,6 +43,7 @@ export function serveShelf(
    */
   async function add(bytes: Uint8Array, { peer, address }: Pick<Asker, 'peer' | 'address'>): Promise<AddOutcome> {
     if (!mayPutValue(guard, peer)) return { status: 'refused', code: 'over-budget' }
+    for (let turn = turns.wait(); turn !== undefined; turn = turns.wait()) await turn
     const record = openFeedback(bytes, { nowMs: init.now() })
     if (init.refuses(record.author)) return { status: 'refused', code: 'refused' }
     try {

@@ -34,6 +34,12 @@ export const shelfLimits = {
   recordsMax: 20_000
 }
 
+/**
+ * How long records are checked in one round of the event loop, 1.5 ms each: what fifty bring together would keep everybody
+ * else waiting for 75.
+ */
+export const checkTurnMs = 4
+
 /** Digests in one answer to LIST: 16 kB, small enough for a relayed connection. */
 export const idsPerPageMax = 512
 

@@ -3,7 +3,12 @@ import { createReconciler, createItemVector } from '@souk/negentropy'
 import { type AnyRecord, recordDigest, type RecordId } from '@souk/records'
 import { describe, expect, it } from 'vitest'
 import { encodeQuestion, type Question } from '../../src/catch-up/frames.ts'
-import { rangesPerMessageMax, rangesPerRangeMax, recordsPerRead } from '../../src/catch-up/limits.ts'
+import {
+  rangesPerMessageMax,
+  rangesPerRangeMax,
+  recordsPerRead,
+  scopesPerSessionMax
+} from '../../src/catch-up/limits.ts'
 import { addressOf, startNode } from '../support/net.ts'
 import { listing, newSigner, sealListing } from '../support/records.ts'
 import { TestStore } from '../support/store.ts'
@@ -170,19 +175,92 @@ describe('questions with large answers', () => {
   })
 
   it('are counted by the records asked for, and a page of the log for what it takes to read', async () => {
-    const budgets = { [protocol]: { perSecond: 1, burst: 1000 } }
-    await using victim = await startNode({ store: await storeWith(records), guard: { budgets } })
     const digests = records.slice(0, 99).map(({ id }) => recordDigest(id))
-    const epoch = victim.store.epoch
-    const questions: Question[] = [
-      { kind: 'want', digests },
-      { kind: 'changes', scope, epoch, after: 0 }
+    let after = 0
+    const store = await storeWith(records)
+    const { epoch } = store
+    const questions: [burst: number, question: () => Question][] = [
+      [1000, () => ({ kind: 'want', digests })],
+      [10_000, () => ({ kind: 'changes', scope, epoch, after: (after += records.length) })]
     ]
-    for (const question of questions) {
+    for (const [burst, question] of questions) {
+      await using victim = await startNode({ store, guard: { budgets: { [protocol]: { perSecond: 1, burst } } } })
       await using attacker = await createAttacker()
-      const siege = await besiege(attacker, addressOf(victim), () => encodeQuestion(question), 30)
+      const siege = await besiege(attacker, addressOf(victim), () => encodeQuestion(question()), 30)
       expect(siege.answered).toBe(10)
     }
+  })
+
+  it('are read from the store once, until it changes', async () => {
+    const store = await storeWith(records.slice(1))
+    await using victim = await startNode({ store })
+    await using attacker = await createAttacker()
+    const talk = await openTalk(await attacker.dial(addressOf(victim)), protocol)
+    const question = encodeQuestion({ kind: 'want', digests: records.map(({ id }) => recordDigest(id)) })
+    const first = await talk?.ask(question)
+    const read = store.idsRead
+    for (let turn = 0; turn < 5; turn++) expect(await talk?.ask(question)).toEqual(first)
+    expect(store.idsRead).toBe(read)
+    await store.put(records.slice(0, 1))
+    expect((await talk?.ask(question))?.length).toBeGreaterThan(first?.length ?? 0)
+    expect(store.idsRead).toBeGreaterThan(read)
+  })
+})
+
+describe('what a session has been told', () => {
+  const day = partition.day
+  const listOfNothing = Uint8Array.of(0x61, 0, 0, 2, 0)
+  const partitions: Question = { kind: 'partitions', scope, summary: new Uint8Array(16) }
+
+  it.each<[string, (epoch: string) => Question[]]>([
+    ['partitions', () => [partitions, partitions]],
+    [
+      'a page of the log',
+      (epoch) => [
+        { kind: 'changes', scope, epoch, after: 0 },
+        { kind: 'changes', scope, epoch, after: 1 }
+      ]
+    ],
+    [
+      'the records of a page',
+      (epoch) => [
+        { kind: 'news', scope, epoch, after: 100 },
+        { kind: 'news', scope, epoch, after: 99 }
+      ]
+    ],
+    [
+      'a list of all ids',
+      () =>
+        Array.from({ length: 4 }, () => ({
+          kind: 'reconcile',
+          partition: { ...partition, day },
+          message: listOfNothing
+        }))
+    ]
+  ])('and asks for again, %s, costs the asker the connection', async (_, questionsOf) => {
+    await using victim = await startNode({ store: await storeWith(records) })
+    await using attacker = await createAttacker()
+    const connection = await attacker.dial(addressOf(victim))
+    const talk = await openTalk(connection, protocol)
+    const answers: (Uint8Array | undefined)[] = []
+    for (const question of questionsOf(victim.store.epoch)) answers.push(await talk?.ask(encodeQuestion(question)))
+    expect(answers[0]?.length).toBeGreaterThan(30)
+    expect(answers.at(-1)).toBeUndefined()
+    expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe(`${protocol}:asked-again`)
+    while (connection.status === 'open') await setImmediate()
+  })
+
+  it('ends where there is more of it than can be remembered', async () => {
+    await using victim = await startNode({ store: await storeWith(records) })
+    await using attacker = await createAttacker()
+    let market = 0
+    const siege = await besiege(
+      attacker,
+      addressOf(victim),
+      () => encodeQuestion({ ...partitions, scope: { ...scope, market: `m${market++}` } }),
+      2 * scopesPerSessionMax
+    )
+    expect(siege).toEqual({ answered: 2 * scopesPerSessionMax - 1, refused: 1, cut: false })
   })
 })
 
