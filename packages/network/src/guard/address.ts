@@ -13,9 +13,14 @@ export interface AddressGroups {
 export function addressGroups(address: Multiaddr): AddressGroups | undefined {
   if (isRelayed(address) || !isNetworkAddress(address)) return undefined
   const { host, type } = getNetConfig(address)
-  if (type === 'ip4') return { host, block: host.split('.').slice(0, 3).join('.') }
-  if (type === 'ip6') return groupsOfIp6(host)
-  return { host, block: host }
+  return type === 'ip4' || type === 'ip6' ? groupsOfIp(host) : { host, block: host }
+}
+
+/** @param ip - As a multiaddr or as a socket has it: `192.0.2.7`, `2001:db8::7`, `::ffff:192.0.2.7`, `fe80::7%eth0`. */
+export function groupsOfIp(ip: string): AddressGroups {
+  const host = ip.startsWith('::ffff:') && ip.includes('.') ? ip.slice('::ffff:'.length) : ip
+  if (host.includes('.')) return { host, block: host.slice(0, host.lastIndexOf('.')) }
+  return groupsOfIp6(host.replace(/%.*$/, ''))
 }
 
 /** The IP address, or the name, that a connection goes to; undefined for what has none of its own. */

@@ -1,6 +1,6 @@
 import type { MultiaddrConnection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { addressGroups, type AddressGroups, isLoopback } from './address.ts'
+import { addressGroups, type AddressGroups, groupsOfIp, isLoopback } from './address.ts'
 import type { Budget } from './bucket.ts'
 import {
   attemptsPerBlock,
@@ -45,23 +45,28 @@ export class Doorway {
   }
 
   /**
-   * Judges a socket before anything is made of it, as {@link denies} will judge the connection. While it waits for its
-   * turn it counts like a handshake.
+   * Judges a socket before there is one, as {@link denies} will judge the connection.
    *
-   * @returns Undefined for one that is to be closed at once.
+   * @param ip - Where it comes from, as Node has it.
+   * @returns True for one that is to be closed as it comes.
    */
-  knock(address: Multiaddr): Waiting | undefined {
-    if (this.isDeniedHost(address)) return undefined
-    const groups = this.groupsOf(address)
-    if (groups === undefined) return { block: undefined, leave: () => undefined }
-    if (this.#refuses(groups)) return undefined
-    const pending = this.#pendingOf(groups)
-    if (this.#hasRoom([...this.#placesOf(groups, 'connection'), ...pending])) {
-      return { block: groups.block, leave: this.#occupy(pending) }
-    }
+  turnsAway(ip: string): boolean {
+    const parts = groupsOfIp(ip)
+    if (this.#init.denyHost?.(parts.host) === true) return true
+    const groups = this.#counted(parts)
+    if (groups === undefined) return false
+    if (this.#refuses(groups)) return true
+    if (this.#hasRoom([...this.#placesOf(groups, 'connection'), ...this.#pendingOf(groups)])) return false
     // It counts as an attempt all the same.
     this.#allowAttempt(groups)
-    return undefined
+    return true
+  }
+
+  /** Counts a socket that was not turned away like a handshake, while it waits for its turn. */
+  knock(ip: string): Waiting {
+    const groups = this.#counted(groupsOfIp(ip))
+    if (groups === undefined) return { block: undefined, leave: () => undefined }
+    return { block: groups.block, leave: this.#occupy(this.#pendingOf(groups)) }
   }
 
   /** Judges an inbound connection before its handshake, and counts it when it may go on. */
@@ -130,7 +135,11 @@ export class Doorway {
   /** Undefined for what is not counted by address. */
   groupsOf(address: Multiaddr): AddressGroups | undefined {
     const groups = this.#partsOf(address)
-    if (groups === undefined || (isLoopback(groups) && this.#init.limitLoopback !== true)) return undefined
+    return groups === undefined ? undefined : this.#counted(groups)
+  }
+
+  #counted(groups: AddressGroups): AddressGroups | undefined {
+    if (isLoopback(groups) && this.#init.limitLoopback !== true) return undefined
     return this.#init.allowHost?.(groups.host) === true ? undefined : groups
   }
 

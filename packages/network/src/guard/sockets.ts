@@ -9,15 +9,15 @@ import type { HandshakeLimits } from './limits.ts'
 
 /** Where sockets are judged and wait. */
 export interface Threshold {
-  readonly doorway: Pick<Doorway, 'knock' | 'admitSocket'>
+  readonly doorway: Pick<Doorway, 'turnsAway' | 'knock' | 'admitSocket'>
   readonly entrance: Pick<Entrance, 'queue'>
   readonly handshakes: Pick<HandshakeLimits, 'timeoutMs'>
 }
 
 /**
- * Stands before what a listener does with a socket. One whose address has no room is closed as it comes: libp2p makes a
- * connection of each and asks whether it may stay then, which takes five times as long, longer than it takes to knock
- * again. The others wait for their turn.
+ * Stands before what a listener does with a socket. One whose address has no room is closed as it comes, before Node has
+ * made a socket of it: libp2p makes a connection of each and asks whether it may stay then, which takes longer than it
+ * takes to knock again. The others wait for their turn.
  *
  * @param onEnter - Told of a socket whose turn has come; false for one that is not to be taken after all.
  */
@@ -30,13 +30,16 @@ export function watchSockets(
   const takers = server.listeners('connection') as ((socket: Socket) => void)[]
   assert(takers.length > 0, 'the listener takes its sockets elsewhere')
   server.removeAllListeners('connection')
+  // Node asks this about each that it accepts; its own lists forget nothing.
+  Object.assign(server, { blockList: { check: (ip: string) => doorway.turnsAway(ip) } })
   server.on('connection', (socket) => {
-    const address = addressOf(socket)
-    const waiting = address && doorway.knock(address)
-    if (address === undefined || waiting === undefined) {
+    const { remoteAddress, remotePort } = socket
+    if (remoteAddress === undefined || remotePort === undefined || doorway.turnsAway(remoteAddress)) {
       socket.resetAndDestroy()
       return
     }
+    const waiting = doorway.knock(remoteAddress)
+    const address = ipPortToMultiaddr(remoteAddress, remotePort)
     const enter = (): boolean => {
       waiting.leave()
       if (socket.destroyed) return false
@@ -53,13 +56,6 @@ export function watchSockets(
     socket.once('close', () => waiting.leave())
     if (!entrance.queue(waiting.block, enter)) socket.resetAndDestroy()
   })
-}
-
-/** Undefined for a socket that has gone already. */
-function addressOf({ remoteAddress, remotePort }: Socket): Multiaddr | undefined {
-  return remoteAddress === undefined || remotePort === undefined
-    ? undefined
-    : ipPortToMultiaddr(remoteAddress, remotePort)
 }
 
 function serverOf(listener: Listener): Server {
