@@ -49,6 +49,7 @@ export {
   requestBudgetDefault,
   requestBudgets,
   sanctions,
+  sharesDefault,
   trafficBudgets
 } from './guard/limits.ts'
 export type { Guard, GuardInit, HostGuard, PeerReport } from './guard/guard.ts'

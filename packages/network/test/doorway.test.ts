@@ -76,6 +76,14 @@ describe('a doorway', () => {
     expect(take('198.51.100.7')).toBeUndefined()
   })
 
+  it('shares out as much as it is told to', () => {
+    const { doorway } = setUp({ shares: { host: 3, block: 4 } })
+    const take = (host: string): string | undefined =>
+      doorway.take(multiaddr(`/ip4/${host}/tcp/1`), { name: 'gossip', budget: { perSecond: 1, burst: 10 }, cost: 1 })
+    expect(Array.from({ length: 31 }, () => take('192.0.2.7')).indexOf('host')).toBe(30)
+    expect(Array.from({ length: 11 }, () => take('192.0.2.8')).indexOf('block')).toBe(10)
+  })
+
   it('does not count this machine, unless it is told to, nor what comes over a relay', () => {
     const budget = { perSecond: 1, burst: 1 }
     const three = (doorway: Doorway, address: string): unknown[] =>

@@ -14,6 +14,7 @@ import {
   requestBudgetDefault,
   requestBudgets,
   sanctions,
+  sharesDefault,
   shelfLimits,
   strangersPerSecondFree,
   trafficBudgets
@@ -91,7 +92,9 @@ const configSchema = strict({
     perAddressPerSecond: whole(handshakeLimits.perHostPerSecond, { max: 100_000 }),
     handshakesPerAddressMax: whole(pendingPerHostMax, { max: 100_000 }),
     handshakesPerBlockMax: whole(pendingPerBlockMax, { max: 100_000 }),
-    attemptsPerBlock: budget(attemptsPerBlock)
+    attemptsPerBlock: budget(attemptsPerBlock),
+    budgetsPerAddress: whole(sharesDefault.host, { max: 10_000 }),
+    budgetsPerBlock: whole(sharesDefault.block, { max: 10_000 })
   }),
   circuit: part({
     reservationsMax: whole(relayLimits.reservationsMax, { min: 0, max: 100_000 }),

@@ -4,13 +4,13 @@ import { addressGroups, type AddressGroups, groupsOfIp, isLoopback } from './add
 import type { Budget } from './bucket.ts'
 import {
   attemptsPerBlock,
-  blockShare,
   connectionsPerBlockMax,
   connectionsPerHostMax,
   cutOffCost,
-  hostShare,
   pendingPerBlockMax,
-  pendingPerHostMax
+  pendingPerHostMax,
+  type Shares,
+  sharesDefault
 } from './limits.ts'
 import { Standings } from './standings.ts'
 
@@ -22,6 +22,7 @@ export interface DoorwayInit {
   readonly pendingPerHostMax?: number
   readonly pendingPerBlockMax?: number
   readonly attemptsPerBlock?: Budget
+  readonly shares?: Shares
   readonly limitLoopback?: boolean
   readonly denyHost?: (host: string) => boolean
   readonly allowHost?: (host: string) => boolean
@@ -108,12 +109,10 @@ export class Doorway {
     const groups = this.groupsOf(address)
     if (groups === undefined) return undefined
     const nowMs = this.#init.now()
-    for (const [kind, share] of [
-      ['host', hostShare],
-      ['block', blockShare]
-    ] as const) {
+    const shares = this.#init.shares ?? sharesDefault
+    for (const kind of ['host', 'block'] as const) {
       const standing = this.#standings.of(nameOf(groups, kind))
-      if (!standing.allow(name, times(budget, share), cost, nowMs)) return kind
+      if (!standing.allow(name, times(budget, shares[kind]), cost, nowMs)) return kind
     }
     return undefined
   }

@@ -24,6 +24,7 @@ import {
   requestBudgets,
   reservationsPerBlockMax,
   type Sanctions,
+  type Shares,
   type TrafficBudgets,
   trafficBudgets,
   unreadLookMs,
@@ -45,6 +46,8 @@ export interface GuardInit {
   readonly pendingPerBlockMax?: number
   /** Attempts to connect. */
   readonly attemptsPerBlock?: Budget
+  /** What all who come from one address, or from one block, may do together, as multiples of what one peer may. */
+  readonly shares?: Shares
   /** At what pace newcomers are let in to shake hands, and how many wait for that; what is left out is as it is by default. */
   readonly entrance?: Partial<EntranceLimits>
   /** Handshakes of everybody, before it is known who comes; what is left out is as it is by default. */

@@ -219,11 +219,16 @@ export const windowShare = 0.25
 /** How often it is looked who does not read. Twice in a row too much unsent is no hiccup. */
 export const unreadLookMs = 1000
 
-/** What all who come from one address may do together, as a multiple of what one peer may: a household's nodes. */
-export const hostShare = 2
+/** What all who come from one place may do together, as a multiple of what one peer may. */
+export interface Shares {
+  /** Of one address. */
+  readonly host: number
+  /** Of one /24 or /48. */
+  readonly block: number
+}
 
-/** What all who come from one /24 or /48 may do together, as a multiple of what one peer may. */
-export const blockShare = 8
+/** A household's nodes, and those of a village. */
+export const sharesDefault: Shares = { host: 2, block: 8 }
 
 /**
  * What it costs an address, and its block, that somebody who came from there was cut off: the third within minutes
