@@ -50,7 +50,8 @@ export {
   requestBudgets,
   sanctions,
   sharesDefault,
-  trafficBudgets
+  trafficBudgets,
+  unsentBytesDefault
 } from './guard/limits.ts'
 export type { Guard, GuardInit, HostGuard, PeerReport } from './guard/guard.ts'
 export type { Reason } from './guard/score.ts'

@@ -2,6 +2,7 @@ import type { Stream, StreamMuxer, StreamMuxerFactory } from '@libp2p/interface'
 import { multiaddrConnectionPair } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
 import { describe, expect, it } from 'vitest'
+import { unsentBytesDefault } from '../src/guard/limits.ts'
 import { type MuxerSink, watchMuxer } from '../src/guard/muxer.ts'
 
 const messageBytes = 1000
@@ -46,6 +47,16 @@ describe('a multiplexer', () => {
   })
 })
 
+it('breaks a connection when more waits than it is told, of what the other side does not read', () => {
+  const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
+  const sink = { ...sinkOf(() => {}), unsentBytesMax: 2 ** 16 }
+  watchMuxer(yamux(), sink)({ logger: { forComponent: () => outbound.log } }).createStreamMuxer(outbound)
+  inbound.pause()
+  for (let sent = 0; outbound.status === 'open' && sent < 2 ** 20; sent += 2 ** 12)
+    outbound.send(new Uint8Array(2 ** 12))
+  expect(outbound.status).toBe('aborted')
+})
+
 function once(stream: Stream, event: 'close' | 'remoteCloseWrite'): Promise<unknown> {
   return new Promise((resolve) => {
     stream.addEventListener(event, resolve, { once: true })
@@ -82,6 +93,7 @@ function watched(onSmallFrame: () => void): Muxers {
 function sinkOf(onSmallFrame: () => void): MuxerSink {
   const nothing = (): void => {}
   return {
+    unsentBytesMax: unsentBytesDefault,
     onMuxer: nothing,
     onSmallFrame,
     onPing: nothing,

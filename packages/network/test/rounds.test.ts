@@ -1,7 +1,7 @@
 import type { MultiaddrConnection } from '@libp2p/interface'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { roundBytesMax } from '../src/guard/limits.ts'
+import { roundBytesMax, unsentBytesDefault } from '../src/guard/limits.ts'
 import { createMeter, type MeterSink } from '../src/guard/meter.ts'
 import { inRounds } from '../src/guard/rounds.ts'
 
@@ -45,6 +45,7 @@ test('a WebSocket waits too, and one that cannot goes on', async () => {
 
 const ignore = (): void => undefined
 const nobody: MeterSink = {
+  unsentBytesMax: unsentBytesDefault,
   onConnectionBytes: ignore,
   onStreamFrame: ignore,
   onAnswer: ignore,

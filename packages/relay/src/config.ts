@@ -17,7 +17,8 @@ import {
   sharesDefault,
   shelfLimits,
   strangersPerSecondFree,
-  trafficBudgets
+  trafficBudgets,
+  unsentBytesDefault
 } from '@souk/network'
 import { type Channel, workBitsAskedMax } from '@souk/records'
 import { storageLimits } from '@souk/storage'
@@ -93,6 +94,7 @@ const configSchema = strict({
     handshakesPerAddressMax: whole(pendingPerHostMax, { max: 100_000 }),
     handshakesPerBlockMax: whole(pendingPerBlockMax, { max: 100_000 }),
     attemptsPerBlock: budget(attemptsPerBlock),
+    unsentBytesMax: whole(unsentBytesDefault, { min: 65_536, max: gib }),
     budgetsPerAddress: whole(sharesDefault.host, { max: 10_000 }),
     budgetsPerBlock: whole(sharesDefault.block, { max: 10_000 })
   }),

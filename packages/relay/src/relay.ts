@@ -253,6 +253,7 @@ async function startNetwork(
           pendingPerHostMax: connections.handshakesPerAddressMax,
           pendingPerBlockMax: connections.handshakesPerBlockMax,
           attemptsPerBlock: connections.attemptsPerBlock,
+          unsentBytesMax: connections.unsentBytesMax,
           shares: { host: connections.budgetsPerAddress, block: connections.budgetsPerBlock },
           entrance: connections.entrance,
           handshakes: {

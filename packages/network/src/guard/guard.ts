@@ -28,7 +28,7 @@ import {
   type TrafficBudgets,
   trafficBudgets,
   unreadLookMs,
-  unsentBytesMax
+  unsentBytesDefault
 } from './limits.ts'
 import { createMeter, meterOf } from './meter.ts'
 import { watchMuxer } from './muxer.ts'
@@ -58,6 +58,8 @@ export interface GuardInit {
   readonly limitLoopback?: boolean
   /** Budgets that replace or add to the rows of `requestBudgets`. */
   readonly budgets?: Readonly<Record<string, Budget>>
+  /** Bytes that may wait for one stream, and for one connection, because the peer does not read. */
+  readonly unsentBytesMax?: number
   /** Budgets that replace some of `trafficBudgets`. */
   readonly traffic?: Partial<TrafficBudgets>
   /** Peers that are never refused: an operator's own. A `Set` may change later, and is asked each time. */
@@ -162,6 +164,7 @@ class DefaultGuard implements HostGuard {
   #behind = new WeakSet<Connection>()
   #isNone: (peer: PeerId, code: string) => boolean = () => false
   #libp2p: Libp2p | undefined
+  readonly #unsentBytesMax: number
   #reservations: Reservations = () => []
 
   constructor(init: GuardInit) {
@@ -174,7 +177,9 @@ class DefaultGuard implements HostGuard {
     this.entrance = new Entrance(init)
     this.handshakes = { ...handshakeLimits, ...init.handshakes }
     this.gater = this.#createGater()
+    this.#unsentBytesMax = init.unsentBytesMax ?? unsentBytesDefault
     const meter = createMeter({
+      unsentBytesMax: this.#unsentBytesMax,
       onConnectionBytes: (connection, bytes) => this.#meterConnection(connection, bytes),
       onStreamFrame: (stream, bytes) => this.#meterStream(stream, bytes),
       onAnswer: (stream, bytes) => this.#forgiveAnswer(stream, bytes),
@@ -201,6 +206,7 @@ class DefaultGuard implements HostGuard {
     create: (components: Components) => StreamMuxerFactory
   ): (components: Components) => StreamMuxerFactory {
     return watchMuxer(create, {
+      unsentBytesMax: this.#unsentBytesMax,
       onMuxer: (muxer, connection) => void this.#carriers.set(muxer, connection),
       onSmallFrame: (muxer) => this.#metersOf(muxer).small(),
       onPing: (muxer) => this.#metersOf(muxer).ping(),
@@ -399,7 +405,7 @@ class DefaultGuard implements HostGuard {
 
   /** Who has not read for two looks what we said: it would stay in memory for as long as the connection does. */
   #cutUnread(libp2p: Libp2p): void {
-    const behind = libp2p.getConnections().filter((connection) => unsentBytesOf(connection) > unsentBytesMax)
+    const behind = libp2p.getConnections().filter((connection) => unsentBytesOf(connection) > this.#unsentBytesMax)
     for (const connection of behind) {
       if (this.#behind.has(connection)) this.punish(connection.remotePeer, 'never-reads')
     }

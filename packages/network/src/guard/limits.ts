@@ -208,7 +208,7 @@ const unusedStreams: Budget = { perSecond: 10, burst: 100 }
  * Bytes that wait for one stream, and for one connection, because the other side does not read. Whoever answers waits
  * for the stream between frames of at most 1 MiB.
  */
-export const unsentBytesMax = 4 * 2 ** 20
+export const unsentBytesDefault = 4 * 2 ** 20
 
 /**
  * A stream's window is opened again when so much of it has been used. Of 256 KiB that is every 64th message of gossip, and

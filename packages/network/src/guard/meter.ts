@@ -1,11 +1,12 @@
 import type { Metrics, MultiaddrConnection, Stream, StreamMessageEvent } from '@libp2p/interface'
 import { TokenBucket, type Budget } from './bucket.ts'
 import { type Framing, framingOf, negotiation } from './framing.ts'
-import { unsentBytesMax } from './limits.ts'
 import { inRounds } from './rounds.ts'
 
 /** Called with everything that arrives, before anybody has looked at it. */
 export interface MeterSink {
+  /** Of what we send: so much may wait for one stream because the peer does not read. */
+  readonly unsentBytesMax: number
   /** Raw bytes of a connection, handshake included. */
   onConnectionBytes(connection: MultiaddrConnection, bytes: number): void
   /** One frame of a stream that the peer opened. */
@@ -46,7 +47,7 @@ export function createMeter(sink: MeterSink): Metrics {
       before(connection, look)
     },
     trackProtocolStream: (stream) => {
-      stream.maxWriteBufferLength ??= unsentBytesMax
+      stream.maxWriteBufferLength ??= sink.unsentBytesMax
       if (stream.direction === 'outbound' && stream.protocol.startsWith('/meshsub/')) sink.onGossipTo(stream)
       const isOurs = stream.direction === 'outbound'
       const frame = framer(framingOf(stream.protocol), () => sink.onBadLength(stream))

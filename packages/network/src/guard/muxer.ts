@@ -1,11 +1,13 @@
 import assert from 'node:assert'
 import type { MessageStream, Stream, StreamMuxer, StreamMuxerFactory } from '@libp2p/interface'
 import { negotiation } from './framing.ts'
-import { smallFrameBytes, unsentBytesMax, windowShare } from './limits.ts'
+import { smallFrameBytes, windowShare } from './limits.ts'
 import { type Data, framer } from './meter.ts'
 
 /** Told of what a multiplexer takes in below all protocols. */
 export interface MuxerSink {
+  /** So much may wait for one connection because the peer does not read. */
+  readonly unsentBytesMax: number
   /** A multiplexer begins, over this connection. */
   onMuxer(muxer: StreamMuxer, connection: MessageStream): void
   /** A frame that carries little or nothing: a ping, a window, the end of a stream. */
@@ -40,7 +42,7 @@ export function watchMuxer<Components>(
     // All but one method as it is: libp2p finds out by symbols what this is.
     return Object.assign(Object.create(factory) as StreamMuxerFactory, {
       createStreamMuxer: (connection: MessageStream) => {
-        connection.maxWriteBufferLength = unsentBytesMax
+        connection.maxWriteBufferLength = sink.unsentBytesMax
         const muxer = factory.createStreamMuxer(connection)
         sink.onMuxer(muxer, connection)
         return watch(muxer, connection, sink)
