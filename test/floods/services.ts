@@ -7,6 +7,7 @@ import { recordDigest, type Signer } from '@souk/records'
 import {
   decodeChanges,
   decodePartitions,
+  decodeReconciled,
   encodeQuestion,
   type Scope
 } from '../../packages/network/src/catch-up/frames.ts'
@@ -14,6 +15,7 @@ import { encodeQuestion as encodeSetQuestion } from '../../packages/network/src/
 import { writeFirstEnvelope } from '../../packages/network/src/messages/envelope.ts'
 import { createMailboxClient } from '../../packages/network/src/messages/mailbox-client.ts'
 import { encodeMailboxQuestion } from '../../packages/network/src/messages/mailbox-wire.ts'
+import { readMessage } from '../../packages/negentropy/src/message.ts'
 import { feedbackOf } from '../../packages/network/test/feedback/trade.ts'
 import type { Attack, AttackContext } from './attacks.ts'
 import { createSigner } from './listings.ts'
@@ -136,17 +138,54 @@ function reconcile(message: Uint8Array): Uint8Array {
   })
 }
 
-/** Ranges, each with a fingerprint that is wrong, over what expires today: 2,040 are as many as a message may have. */
-function bomb(ranges: number): Uint8Array {
+interface Stretch {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** Ranges, each with a fingerprint that is wrong, over a stretch of time: 2,040 are as many as a message may have. */
+function bomb(ranges: number, { fromMs, toMs }: Stretch): Uint8Array {
   const bytes: number[] = [0x61]
-  const endMs = Date.now()
   let lastMs = 0
   for (let range = 0; range < ranges; range++) {
-    const atMs = endMs - 60_000 + Math.floor((range * 60_000) / ranges)
+    const atMs = Math.floor(fromMs + ((range + 1) * (toMs - fromMs)) / ranges)
     bytes.push(...varint(atMs - lastMs + 1), 0, 1, ...Array.from({ length: 16 }, (_, at) => (range * 7 + at) & 255))
     lastMs = atMs
   }
   return Uint8Array.from(bytes)
+}
+
+const lastMinute = (): Stretch => ({ fromMs: Date.now() - 60_000, toMs: Date.now() })
+
+/**
+ * Begins as anybody does, and learns from the answer when the victim's items are from. As many ranges over those as one may
+ * ask about are cut as fine as may be; then all ids are asked for, a few at a time. All identities use what the first has
+ * learnt.
+ */
+function askEverFiner(): (identity: number) => Interview {
+  let finer: Uint8Array[] | undefined
+  const beginning = reconcile(bomb(16, { fromMs: 0, toMs: Date.now() }))
+  return () => {
+    let asked = 0
+    return (answer) => {
+      if (answer === undefined) return beginning
+      finer ??= finerBombs(stretchOf(decodeReconciled(answer)))
+      return finer[Math.min(asked++, finer.length - 1)] as Uint8Array
+    }
+  }
+}
+
+function finerBombs(stretch: Stretch): Uint8Array[] {
+  return [250, 1000].map((ranges) => reconcile(bomb(ranges, stretch)))
+}
+
+/** From the first to the last bound between what a message compares. */
+function stretchOf(message: Uint8Array): Stretch {
+  const none = { messageBytesMax: Infinity, rangesMax: Infinity, idsMax: Infinity }
+  const compared = readMessage(message, none).filter(({ kind }) => kind === 'fingerprint')
+  const times = compared.map(({ upper }) => upper.timestampMs).filter(Number.isFinite)
+  const [fromMs = 0, toMs = Date.now()] = [times.at(0), times.at(-1)]
+  return { fromMs, toMs }
 }
 
 function varint(value: number): number[] {
@@ -231,21 +270,18 @@ const firstContactBits = 16
 /** By name. */
 export const serviceAttacks: Readonly<Record<string, Attack>> = {
   'negentropy bombs': siege(() => {
-    const question = reconcile(bomb(2040))
+    const question = reconcile(bomb(2040, lastMinute()))
     return { protocol: protocols.sync, stream: 'kept', interview: () => () => question }
   }),
   'negentropy bombs, a session each': siege(() => {
-    const question = reconcile(bomb(2040))
+    const question = reconcile(bomb(2040, lastMinute()))
     return { protocol: protocols.sync, stream: 'once', interview: () => () => question }
   }),
-  'negentropy bombs after a fair beginning': siege(() => {
-    const [beginning, question] = [reconcile(bomb(32)), reconcile(bomb(1000))]
-    return {
-      protocol: protocols.sync,
-      stream: 'kept',
-      interview: () => (answer) => (answer === undefined ? beginning : question)
-    }
-  }),
+  'negentropy bombs after a fair beginning': siege(() => ({
+    protocol: protocols.sync,
+    stream: 'kept',
+    interview: askEverFiner()
+  })),
   'lists of all ids for five bytes': siege(() => {
     const question = reconcile(listOfNothing)
     return { protocol: protocols.sync, stream: 'kept', interview: () => () => question }

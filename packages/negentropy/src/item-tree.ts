@@ -3,7 +3,7 @@ import { isBefore, rankInColumns } from './columns.ts'
 import type { ItemSet } from './item-set.ts'
 import { checkItem, compareBytes, sortedItems, type Bound, type Item } from './item.ts'
 import { idBytes } from './limits.ts'
-import { addId, addSum, copySum, fingerprintOf, subtractId, subtractSum, sumWords } from './sum.ts'
+import { addId, addSum, copySum, createFingerprinting, subtractId, subtractSum, sumWords } from './sum.ts'
 
 /** A set that changes while sessions run over it. */
 export interface ItemTree extends ItemSet {
@@ -15,17 +15,22 @@ export interface ItemTree extends ItemSet {
 }
 
 /**
- * Items of a full leaf. A fingerprint sums a quarter of a leaf at either end, a change makes the directory behind it
- * stale: 128 is where both cost the same few microseconds at 100,000 items (measured, test/reconcile.bench.ts).
+ * Items of a full leaf. A fingerprint sums a few items at either end, a change makes the marks of its leaf and the
+ * directory behind it stale: a few microseconds at 100,000 items (measured, test/reconcile.bench.ts).
  */
 const leafItemsMax = 128
 
 /** How full a leaf is when a tree is built at once: room for late arrivals without a split. */
 const leafItemsBuilt = 96
 
+/** Items between two marks of a leaf: a sum is taken from the nearest, over a sixteenth of a leaf at most. */
+const markedItems = 16
+
 /** One stretch of the set with the sum of its ids. Only the single leaf of an empty tree is empty. */
 interface Leaf extends Columns {
   readonly sum: Uint32Array
+  /** Sums of its first 0, 16, 32, … ids, from when they are asked for until it changes: 2 bytes an item. */
+  marks: Uint32Array | undefined
 }
 
 /** For each leaf, and one past the last: items and id sum of all leaves before it. True up to leaf `freshTo`. */
@@ -53,6 +58,7 @@ export function createItemTree(items: Iterable<Item> = []): ItemTree {
 class TwoLevelTree implements ItemTree {
   readonly #leaves: Leaf[]
   #size = 0
+  readonly #fingerprintOf = createFingerprinting()
   readonly #directory: Directory = { starts: new Uint32Array(1), sums: new Uint32Array(sumWords), freshTo: 0 }
 
   constructor(items: Iterable<Item>) {
@@ -126,20 +132,20 @@ class TwoLevelTree implements ItemTree {
   fingerprint(begin: number, end: number): Uint8Array {
     const sum = this.#sumBefore(end)
     subtractSum(sum, 0, this.#sumBefore(begin), 0)
-    return fingerprintOf(sum, end - begin)
+    return this.#fingerprintOf(sum, end - begin)
   }
 
-  /** The sum of the ids before an index, from the nearer end of its leaf. */
+  /** The sum of the ids before an index, from the nearest mark of its leaf. */
   #sumBefore(index: number): Uint32Array {
     const { sums, starts } = this.#fresh()
     const leafAt = this.#leafAt(index)
     const leaf = this.#leaf(leafAt)
     const within = index - (starts[leafAt] as number)
-    const fromEnd = within > leaf.count / 2
-    const from = fromEnd ? leafAt + 1 : leafAt
-    const sum = sums.slice(from * sumWords, (from + 1) * sumWords)
-    if (fromEnd) for (let i = within; i < leaf.count; i++) subtractId(sum, 0, leaf.ids, i * idBytes)
-    else for (let i = 0; i < within; i++) addId(sum, 0, leaf.ids, i * idBytes)
+    const mark = Math.min(Math.round(within / markedItems), Math.floor(leaf.count / markedItems))
+    const sum = sums.slice(leafAt * sumWords, (leafAt + 1) * sumWords)
+    addSum(sum, 0, marksOf(leaf), mark * sumWords)
+    for (let i = within; i < mark * markedItems; i++) subtractId(sum, 0, leaf.ids, i * idBytes)
+    for (let i = mark * markedItems; i < within; i++) addId(sum, 0, leaf.ids, i * idBytes)
     return sum
   }
 
@@ -236,10 +242,25 @@ function createLeaf(items: readonly Item[] = []): Leaf {
     timestamps: new Float64Array(leafItemsMax),
     ids: new Uint8Array(leafItemsMax * idBytes),
     sum: new Uint32Array(sumWords),
+    marks: undefined,
     count: 0
   }
   for (const item of items) insertInLeaf(leaf, leaf.count, item)
   return leaf
+}
+
+function marksOf(leaf: Leaf): Uint32Array {
+  return (leaf.marks ??= markedSums(leaf))
+}
+
+function markedSums({ ids, count }: Leaf): Uint32Array {
+  const marks = new Uint32Array((Math.floor(count / markedItems) + 1) * sumWords)
+  for (let at = sumWords; at < marks.length; at += sumWords) {
+    const from = (at / sumWords - 1) * markedItems
+    copySum(marks, at, marks, at - sumWords)
+    for (let i = from; i < from + markedItems; i++) addId(marks, at, ids, i * idBytes)
+  }
+  return marks
 }
 
 function insertInLeaf(leaf: Leaf, at: number, { timestampMs, id }: Item): void {
@@ -248,6 +269,7 @@ function insertInLeaf(leaf: Leaf, at: number, { timestampMs, id }: Item): void {
   leaf.timestamps[at] = timestampMs
   leaf.ids.set(id, at * idBytes)
   addId(leaf.sum, 0, id, 0)
+  leaf.marks = undefined
   leaf.count++
 }
 
@@ -255,6 +277,7 @@ function deleteFromLeaf(leaf: Leaf, at: number): void {
   subtractId(leaf.sum, 0, leaf.ids, at * idBytes)
   leaf.timestamps.copyWithin(at, at + 1, leaf.count)
   leaf.ids.copyWithin(at * idBytes, (at + 1) * idBytes, leaf.count * idBytes)
+  leaf.marks = undefined
   leaf.count--
 }
 
@@ -283,5 +306,6 @@ function append(target: Leaf, source: Leaf, { from, to }: { from: number; to: nu
   target.timestamps.set(source.timestamps.subarray(from, to), target.count)
   target.ids.set(source.ids.subarray(from * idBytes, to * idBytes), target.count * idBytes)
   for (let i = from; i < to; i++) addId(target.sum, 0, source.ids, i * idBytes)
+  target.marks = undefined
   target.count += to - from
 }

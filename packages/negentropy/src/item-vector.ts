@@ -2,7 +2,7 @@ import type { ItemSet } from './item-set.ts'
 import { rankInColumns } from './columns.ts'
 import { sortedItems, type Item } from './item.ts'
 import { idBytes } from './limits.ts'
-import { addId, copySum, fingerprintOf, subtractSum, sumWords } from './sum.ts'
+import { addId, copySum, createFingerprinting, subtractSum, sumWords } from './sum.ts'
 
 /**
  * A set that does not change: sorted columns and prefix sums, so that every fingerprint is one subtraction and one
@@ -14,6 +14,7 @@ import { addId, copySum, fingerprintOf, subtractSum, sumWords } from './sum.ts'
 export function createItemVector(items: Iterable<Item>): ItemSet {
   const { timestamps, ids } = toColumns(items)
   const sums = prefixSums(ids)
+  const fingerprintOf = createFingerprinting()
 
   return {
     size: timestamps.length,

@@ -111,6 +111,7 @@ export class MessageWriter {
   #bytes = new Uint8Array(1024)
   #length = 1
   #ranges = 0
+  #fingerprints = 0
   #lastTimestampMs = 0
   #skipTo: Bound | undefined
 
@@ -123,6 +124,11 @@ export class MessageWriter {
   /** Ranges written so far. */
   get ranges(): number {
     return this.#ranges
+  }
+
+  /** Of those, fingerprints. */
+  get fingerprints(): number {
+    return this.#fingerprints
   }
 
   /** Leaves the space up to a bound out of this message. */
@@ -174,6 +180,7 @@ export class MessageWriter {
     if (this.#skipTo) this.#bound(this.#skipTo, modes.skip)
     this.#skipTo = undefined
     this.#bound(upper, mode)
+    if (mode === modes.fingerprint) this.#fingerprints++
   }
 
   #bound({ timestampMs, idPrefix }: Bound, mode: number): void {

@@ -30,8 +30,8 @@ export interface ReconcilerInit {
   /** Ranges to accept, and to send, in one message; at least 64. */
   rangesMax?: number
   /**
-   * Ranges to accept for each range that we sent last, and for the start of a session: an honest peer cuts one into 16 at
-   * most. No bound by default, for the protocol has none: a peer may then open with the dearest message there is.
+   * Ranges to accept for each range that we sent last and that asks for any, and for the start of a session: an honest peer
+   * cuts one into 16 at most. No bound by default, for the protocol has none: a peer may then open with the dearest message there is.
    */
   rangesPerRangeMax?: number
   /** Ids to accept in one message. */
@@ -87,7 +87,10 @@ class Session implements Reconciler {
   #state: 'fresh' | 'open' | 'ended' = 'fresh'
   #rounds = 0
   #results = 0
-  /** Ranges of ours that the next message answers; the start of a session counts as one. */
+  /**
+   * Ranges of ours that the next message answers; the start of a session counts as one. What a responder has listed is
+   * answered by asking nothing more about it.
+   */
   #asked = 1
   /** By a responder; an initiator asks what it wants to know. */
   readonly #told: Told | undefined
@@ -179,7 +182,7 @@ class Session implements Reconciler {
 
   #send(reply: Reply): Uint8Array {
     const message = reply.finish()
-    this.#asked = Math.max(1, reply.ranges)
+    this.#asked = Math.max(1, this.#init.initiator ? reply.ranges : reply.fingerprints)
     return message
   }
 
@@ -241,6 +244,10 @@ class Reply {
 
   get ranges(): number {
     return this.#writer.ranges
+  }
+
+  get fingerprints(): number {
+    return this.#writer.fingerprints
   }
 
   finish(): Uint8Array {

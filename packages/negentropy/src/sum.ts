@@ -1,5 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js'
-import { fingerprintBytes, idBytes } from './limits.ts'
+import { fingerprintBytes, idBytes, varintBytesMax } from './limits.ts'
 import { writeVarint } from './varint.ts'
 
 /** 32-bit words of a 256-bit number, least significant first. */
@@ -50,13 +50,22 @@ export function subtractId(sum: Uint32Array, at: number, ids: Uint8Array, idAt: 
   }
 }
 
-/** First 16 bytes of SHA-256 over the little-endian sum of the ids and their number as a varint. */
-export function fingerprintOf(sum: Uint32Array, count: number): Uint8Array {
-  const input = new Uint8Array(idBytes + 8)
+/** First 16 bytes of SHA-256 over the little-endian sum of some ids and their number as a varint. */
+export type Fingerprinting = (sum: Uint32Array, count: number) => Uint8Array
+
+/** One for each set: making a hash and its memory anew is more than half of what a fingerprint takes. */
+export function createFingerprinting(): Fingerprinting {
+  const [fresh, hash] = [sha256.create(), sha256.create()]
+  const input = new Uint8Array(idBytes + varintBytesMax)
   const view = new DataView(input.buffer)
-  for (let i = 0; i < sumWords; i++) view.setUint32(4 * i, word(sum, i), true)
-  const length = writeVarint(input, idBytes, count)
-  return sha256(input.subarray(0, idBytes + length)).slice(0, fingerprintBytes)
+  const digest = new Uint8Array(hash.outputLen)
+  return (sum, count) => {
+    for (let i = 0; i < sumWords; i++) view.setUint32(4 * i, word(sum, i), true)
+    const length = writeVarint(input, idBytes, count)
+    fresh._cloneInto(hash)
+    hash.update(input.subarray(0, idBytes + length)).digestInto(digest)
+    return digest.slice(0, fingerprintBytes)
+  }
 }
 
 function word(sum: Uint32Array, at: number): number {

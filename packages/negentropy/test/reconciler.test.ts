@@ -175,6 +175,21 @@ describe('reconciler against a hostile peer', () => {
     expect(codeOf(() => beyond.reconcile(ranges(16 * 14 * 18 + 1)))).toBe('too-many-ranges')
   })
 
+  it('expects nothing more about what it has listed', () => {
+    const items = Array.from({ length: 100 }, (_, n) => itemOf(n, nowMs + n))
+    const unequal = '00'.repeat(16)
+    // Of ten ranges the last has all items, which makes thirteen fingerprints; the others have none, and are lists.
+    const opening = fromHex(`61${`020001${unequal}`.repeat(9)}000001${unequal}`)
+    const ranges = (count: number): Uint8Array => lists(...Array.from({ length: count }, () => 0))
+    const opened = (): Reconciler => {
+      const session = createReconciler(createItemVector(items), { initiator: false, rangesPerRangeMax: 18 })
+      session.reconcile(opening)
+      return session
+    }
+    expect(opened().reconcile(ranges(13 * 18)).reply).toBeDefined()
+    expect(codeOf(() => opened().reconcile(ranges(13 * 18 + 1)))).toBe('too-many-ranges')
+  })
+
   it('accepts what is just within each bound', () => {
     const init = { messageBytesMax: lists(2, 2).length, idsMax: 4, rangesMax: 64 }
     expect(responder(init).reconcile(lists(2, 2)).reply).toBeDefined()

@@ -38,7 +38,7 @@ describe('what a responder tells once', () => {
   ])('is enough for %s, in messages cut short too', (_, count, ours, theirs) => {
     const [here, there] = [having(count, ours), having(count, theirs)]
     for (const rangesMax of [64, 2048]) {
-      const init = { rangesMax, roundsMax: 2000 }
+      const init = { rangesMax, roundsMax: 2000, rangesPerRangeMax: 18 }
       const { need } = reconcileFully(createItemVector(here), createItemVector(there), { ours: init, theirs: init })
       const held = new Set(here.map(({ timestampMs }) => timestampMs))
       expect(new Set(need).size).toBe(there.filter(({ timestampMs }) => !held.has(timestampMs)).length)

@@ -55,10 +55,10 @@ export const reconcilersMax = 64
 export const rangesPerMessageMax = 2048
 
 /**
- * Ranges that a client may send for each one that we sent last, and to begin with. One is cut into 16 at most, with a
- * skip before and after: who sends more has made it up, and is told so before anything is compared.
+ * Ranges that a client may send for each fingerprint that we sent last, and to begin with. One is cut into 16 at most, with
+ * a skip before and after: who sends more has made it up, and is told so before anything is compared.
  */
-export const rangesPerRangeMax = 32
+export const rangesPerRangeMax = 18
 
 /** Expected bytes of answers to reconciliations under way at once; the stream's buffer takes 4 MiB. */
 export const reconcileBytesAhead = 2 << 20

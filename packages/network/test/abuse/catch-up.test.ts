@@ -127,8 +127,8 @@ describe('a bomb for whoever compares sets', () => {
     const siege = await besiege(
       attacker,
       addressOf(victim),
-      // Another partition each time: none is ready, so that each is read.
-      () => encodeQuestion({ kind: 'reconcile', partition: { ...partition, day: partition.day + turn++ }, message }),
+      // Another partition each time, of which there is nothing: the ranges of the bomb are all that is compared.
+      () => encodeQuestion({ kind: 'reconcile', partition: { ...partition, day: partition.day + ++turn }, message }),
       200
     )
     // 100 ms of work at 20 ms each, and what comes in meanwhile.
