@@ -42,6 +42,7 @@ export function serveShelf(
    * @throws {@link ProtocolError} when the bytes are no feedback; being full is an outcome, not an error.
    */
   async function add(bytes: Uint8Array, { peer, address }: Pick<Asker, 'peer' | 'address'>): Promise<AddOutcome> {
+    if (shelf.isFamiliar(bytes)) return { status: 'known' }
     if (!mayPutValue(guard, peer)) return { status: 'refused', code: 'over-budget' }
     for (let turn = turns.wait(); turn !== undefined; turn = turns.wait()) await turn
     const record = openFeedback(bytes, { nowMs: init.now() })

@@ -34,6 +34,9 @@ export const shelfLimits = {
   recordsMax: 20_000
 }
 
+/** Records whose bytes a shelf remembers, for those who bring them again; 300 bytes each. */
+export const familiarMax = 4096
+
 /**
  * How long records are checked in one round of the event loop, 1.5 ms each: what fifty bring together would keep everybody
  * else waiting for 75.

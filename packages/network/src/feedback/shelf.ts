@@ -18,6 +18,7 @@ import { Shares } from '../guard/shares.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import { sha256 } from '../sha256.ts'
 import { createQueue, type KeyValueOperation, type KeyValueStore, prefixRange, timeKey } from '../store.ts'
+import { Familiar } from './familiar.ts'
 import { shelfLimits } from './limits.ts'
 import { addToSum, type SetPage, type SetSummary } from './located-set.ts'
 import type { FeedbackRecord } from './value.ts'
@@ -38,6 +39,8 @@ export interface Shelf {
    * @throws {@link ProtocolError} `slot-full`, `author-full`, `subject-full` or `store-full`.
    */
   add(record: FeedbackRecord, from?: { readonly block: string }): Promise<'kept' | 'known'>
+  /** True for bytes that it has taken in and still holds, as far as it remembers. Costs next to nothing. */
+  isFamiliar(bytes: Uint8Array): boolean
   summary(subject: Uint8Array): SetSummary
   /** At most `limit` digests after `after`, ascending. */
   page(subject: Uint8Array, options: { after: Uint8Array | undefined; limit: number }): Promise<SetPage>
@@ -67,6 +70,7 @@ export async function createShelf(
   const sets = await loadSets(store)
   const inOrder = createQueue()
   const blocks = await loadBlocks(store)
+  const familiar = new Familiar()
   let total = Array.from(sets.values()).reduce((sum, { count }) => sum + count, 0)
 
   const setOf = (subject: string): SetSummary => sets.get(subject) ?? { count: 0, sum: 0n }
@@ -90,6 +94,7 @@ export async function createShelf(
     await store.batch([...(leaving ? removalOf(leaving) : []), ...insertionOf(entry, record.bytes)])
     if (leaving) tallyEntry(leaving, -1n)
     tallyEntry(entry, 1n)
+    familiar.add(entry.digest, record)
     return 'kept'
   }
 
@@ -98,6 +103,7 @@ export async function createShelf(
 
   function tallyEntry({ subject, digest, block }: Entry, sign: 1n | -1n): void {
     tally(subject, digest, sign)
+    if (sign < 0n) familiar.forget(digest)
     if (block !== own) blocks.add(block, Number(sign))
   }
 
@@ -202,6 +208,7 @@ export async function createShelf(
 
   return {
     add: (record, from) => inOrder(() => add(record, from)),
+    isFamiliar: (bytes) => familiar.has(bytes, init.now()),
     summary(subject) {
       const { count, sum } = setOf(bytesToHex(subject))
       return { count, sum }

@@ -6,6 +6,7 @@ import { encodeQuestion, locatedSetProtocol } from '../../src/feedback/located-s
 import { createKeeperClient, type KeeperClient } from '../../src/feedback/reader.ts'
 import type { ShelfLimits } from '../../src/feedback/shelf.ts'
 import { openGuard } from '../../src/exchange.ts'
+import type { Budget } from '../../src/guard/bucket.ts'
 import { feedbackOf, person } from '../feedback/trade.ts'
 import { memoryStore } from '../peers.ts'
 import { addressOf, startNode, type TestNode } from '../support/net.ts'
@@ -17,9 +18,9 @@ interface Keeper extends AsyncDisposable {
 }
 
 /** A node that keeps sets, behind the guard that every node has, which counts 127.0.0.0/8 as it counts the world. */
-async function startKeeper(limits: Partial<ShelfLimits> = {}): Promise<Keeper> {
+async function startKeeper(limits: Partial<ShelfLimits> = {}, budgets: Record<string, Budget> = {}): Promise<Keeper> {
   await using stack = new AsyncDisposableStack()
-  const node = stack.use(await startNode({ guard: { limitLoopback: true } }))
+  const node = stack.use(await startNode({ guard: { limitLoopback: true, budgets } }))
   const { libp2p, guard } = node.network
   const components = { libp2p, guard, dht: libp2p.services.dht, store: memoryStore() }
   const directory = stack.use(await createFeedbackDirectory(components, { limits }))
@@ -101,6 +102,19 @@ describe('stuffing a located set', () => {
     for (const { content } of [...early, ...later]) {
       expect(await reader.list(keeper.node.network.peerId, content.subject)).toHaveLength(1)
     }
+  })
+
+  it('with what is held already is not checked again, and takes nothing from what may be checked', async () => {
+    await using keeper = await startKeeper({}, { value: { perSecond: 0.001, burst: 5 } })
+    const [first, ...others] = selfMade(7, () => ({ buyer: person(), seller: person() }))
+    expect((await bring(keeper, '127.31.0.1', [first!])).kept).toBe(1)
+    await using client = await bringer(keeper, '127.31.0.2')
+    const statuses: string[] = []
+    for (const { bytes } of [...Array.from({ length: 20 }, () => first!), ...others]) {
+      statuses.push((await client.add(keeper.node.network.peerId, bytes)).status)
+    }
+    const times = (count: number, status: string): string[] => Array.from({ length: count }, () => status)
+    expect(statuses).toEqual([...times(20, 'known'), ...times(5, 'kept'), 'refused'])
   })
 
   it('costs a peer its connection when what it brings is forged', async () => {

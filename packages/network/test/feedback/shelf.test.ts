@@ -47,6 +47,33 @@ describe('a shelf', () => {
     expect(await held(again, seller.publicKey)).toEqual(idsOf(records))
   })
 
+  test('is familiar with the bytes that it has taken for as long as it holds them', async () => {
+    let nowMs = Date.now()
+    const shelf = await shelfOf({ limits: { recordsPerSubjectMax: 1 }, now: () => nowMs })
+    const seller = person()
+    const [good, bad] = [
+      feedbackOf({ buyer: person(), seller, stars: 5 }),
+      feedbackOf({ buyer: person(), seller, stars: 1 })
+    ]
+    expect(shelf.isFamiliar(good.bytes)).toBe(false)
+    await shelf.add(good)
+    expect([shelf.isFamiliar(good.bytes), shelf.isFamiliar(good.bytes.with(40, 1))]).toEqual([true, false])
+    await shelf.add(bad)
+    expect([shelf.isFamiliar(good.bytes), shelf.isFamiliar(bad.bytes)]).toEqual([false, true])
+    nowMs = bad.expiresAtMs
+    expect(shelf.isFamiliar(bad.bytes)).toBe(false)
+  })
+
+  test('is familiar with nothing that its author had dropped', async () => {
+    const shelf = await shelfOf()
+    const buyer = person()
+    const record = feedbackOf({ buyer, seller: person() })
+    await shelf.add(record)
+    await shelf.drop(buyer.publicKey)
+    expect(shelf.isFamiliar(record.bytes)).toBe(false)
+    expect(await shelf.add(record)).toBe('kept')
+  })
+
   test('has one sum for one set, in whatever order it came', async () => {
     const [one, two] = [await shelfOf(), await shelfOf()]
     const seller = person()
