@@ -12,6 +12,38 @@ describe('an encrypted connection', () => {
     vi.unstubAllGlobals()
   })
 
+  it.each([1, 3, 40, 1000])('shakes hands in pieces of %i bytes, without an error on the way', async (size) => {
+    const errors = countRangeErrors()
+    const { from, to } = await securedPair(size)
+    const heard = new Promise<number[]>((resolve) => {
+      to.addEventListener('message', ({ data }) => resolve([...data.subarray()]), { once: true })
+    })
+    from.send(new Uint8Array([7]))
+    expect(await heard).toEqual([7])
+    expect(errors()).toBe(0)
+  })
+
+  it('hears what was said in one breath with the end of a handshake', async () => {
+    const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
+    const held: Uint8Array[] = []
+    let isLast = false
+    const send = outbound.send.bind(outbound)
+    outbound.send = (data) => {
+      if (held.push(data.subarray().slice()) === 1) send(held.splice(0)[0] as Uint8Array)
+      else if (isLast) send(new Uint8Array(Buffer.concat(held)))
+      return true
+    }
+    const securing = (await encrypterFor(inbound)).secureInbound(inbound)
+    const { connection } = await (await encrypterFor(outbound)).secureOutbound(outbound)
+    isLast = true
+    connection.send(new Uint8Array([7, 8]))
+    const { connection: theirs } = await securing
+    const heard = new Promise<number[]>((resolve) => {
+      theirs.addEventListener('message', ({ data }) => resolve([...data.subarray()]), { once: true })
+    })
+    expect(await heard).toEqual([7, 8])
+  })
+
   it('reads what comes in pieces, and throws no error while it waits for more', async () => {
     const { from, to, cutInto } = await securedPair()
     const heard: number[] = []
@@ -59,20 +91,20 @@ interface Sender {
   readonly sendData: (parts: Iterable<Uint8Array>) => unknown
 }
 
-async function securedPair(): Promise<SecuredPair> {
+/** @param handshakeBytes - What the two say to each other during the handshake arrives in pieces of so many. */
+async function securedPair(handshakeBytes = Infinity): Promise<SecuredPair> {
   const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
+  const send = outbound.send.bind(outbound)
+  inbound.send = inPieces(inbound.send.bind(inbound), handshakeBytes)
+  outbound.send = inPieces(send, handshakeBytes)
   const [theirs, ours] = await Promise.all([
     (await encrypterFor(inbound)).secureInbound(inbound),
     (await encrypterFor(outbound)).secureOutbound(outbound)
   ])
-  const send = outbound.send.bind(outbound)
   const cutInto = (size: number): void => {
-    outbound.send = (data) => {
-      const bytes = data.subarray()
-      for (let at = 0; at < bytes.length; at += size) send(bytes.subarray(at, at + size))
-      return true
-    }
+    outbound.send = inPieces(send, size)
   }
+  cutInto(Infinity)
   const writes: number[] = []
   const { sendData } = outbound as typeof outbound & Sender
   Object.assign(outbound, {
@@ -82,6 +114,14 @@ async function securedPair(): Promise<SecuredPair> {
     }
   })
   return { from: ours.connection, to: theirs.connection, cutInto, writes }
+}
+
+function inPieces(send: MessageStream['send'], size: number): MessageStream['send'] {
+  return (data) => {
+    const bytes = data.subarray()
+    for (let at = 0; at < bytes.length; at += size) send(bytes.subarray(at, at + size))
+    return true
+  }
 }
 
 async function encrypterFor({ log }: MultiaddrConnection): Promise<ReturnType<ReturnType<typeof noise>>> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert'
-import type { ConnectionEncrypter, MessageStream, PrivateKey, SecuredConnection } from '@libp2p/interface'
+import type { AbortOptions, ConnectionEncrypter, MessageStream, PrivateKey, SecuredConnection } from '@libp2p/interface'
+import { byteStream } from '@libp2p/utils'
 import { type Cipher, createCipher } from './cipher.ts'
 import { negotiation } from './framing.ts'
 import { type Agreement, createAgreement, signsOnce } from './handshake.ts'
@@ -16,6 +17,7 @@ export function watchEncrypter<Components extends object>(
   return (components) => {
     const encrypter = create(withFastKey(components))
     encryptFaster(encrypter)
+    shakeHandsQuietly(encrypter)
     // All but two methods as they are: libp2p finds out by symbols what this is.
     return Object.assign(Object.create(encrypter) as ConnectionEncrypter, {
       secureInbound: async (...args: Parameters<ConnectionEncrypter['secureInbound']>) =>
@@ -49,8 +51,59 @@ function encryptFaster(encrypter: ConnectionEncrypter): void {
   noise.crypto = { ...crypto, ...createCipher(crypto), ...createAgreement() }
 }
 
-/** The length that stands before each piece that Noise encrypts: two bytes, big-endian. */
+/** The length that stands before each message of a handshake, and each piece that Noise encrypts: two bytes, big-endian. */
 const lengthBytes = 2
+
+/** What a handshake reads from and writes to: libp2p's `lpStream`. */
+interface Framed {
+  read(options?: AbortOptions): Promise<Bytes>
+  write(message: Sent, options?: AbortOptions): Promise<void>
+  /** What was read too much goes back to the connection. */
+  unwrap(): MessageStream
+}
+
+type Shake = (framed: Framed, ...rest: unknown[]) => Promise<unknown>
+
+/** Private parts of Noise, which has no hook for this; fails at start if a version moves them. */
+interface Shaking {
+  performHandshakeInitiator?: Shake
+  performHandshakeResponder?: Shake
+}
+
+/**
+ * Noise reads the length before each message of a handshake a byte at a time, and after the first is told by an error,
+ * with its stack, that one byte is no length: a twentieth of what a newcomer costs.
+ */
+function shakeHandsQuietly(encrypter: ConnectionEncrypter): void {
+  const noise = encrypter as ConnectionEncrypter & Shaking
+  for (const name of ['performHandshakeInitiator', 'performHandshakeResponder'] as const) {
+    const shake = noise[name]
+    assert(shake !== undefined, 'Noise shakes hands elsewhere')
+    noise[name] = async (given, ...rest) => {
+      const framed = frame(given.unwrap())
+      const shaken = await shake.call(noise, framed, ...rest)
+      framed.unwrap()
+      return shaken
+    }
+  }
+}
+
+function frame(connection: MessageStream): Framed {
+  const stream = byteStream(connection)
+  return {
+    read: async (options) => {
+      const length = await stream.read({ ...options, bytes: lengthBytes })
+      return stream.read({ ...options, bytes: length.getUint16(0) })
+    },
+    write: async (message, options) => {
+      const framed = new Uint8Array(lengthBytes + message.byteLength)
+      new DataView(framed.buffer).setUint16(0, message.byteLength)
+      framed.set(message.subarray(), lengthBytes)
+      await stream.write(framed, options)
+    },
+    unwrap: () => stream.unwrap()
+  }
+}
 
 /** More than lies there of a piece whose length does not. */
 const notYet = 0xffff
