@@ -35,6 +35,7 @@ import { quicFor, withoutQuic } from './quic.ts'
 import { patientRelaying } from './reservation.ts'
 import { createSilence } from './silence.ts'
 import { noteProtocolsOnce } from './spoken.ts'
+import { watchStored } from './stored.ts'
 
 /** What a host is for. A relay also carries connections between peers that cannot reach each other. */
 export type Role = 'node' | 'relay'
@@ -128,7 +129,7 @@ export async function createHost(
     start: false,
     services: servicesOf(init, { guard, puncher })
   })
-  noteProtocolsOnce(host.peerStore)
+  noteProtocolsOnce(host.peerStore, await watchStored(host.peerStore, { datastore, self: host.peerId }))
   puncher.attach(host)
   guard.attach(host, {
     connectionsMax: connections,
