@@ -44,7 +44,7 @@ export function createList({ peers, addresses, identities }: Listed): List {
   const keys = new Set(identities.map((did) => hexOf(keyFromDid(did))))
   return {
     peers: new Set(peers),
-    hasAddress: (host) => isIP(host) !== 0 && ranges.check(host, familyOf(host)),
+    hasAddress: (host) => addresses.length > 0 && isIP(host) !== 0 && ranges.check(host, familyOf(host)),
     hasIdentity: (key) => keys.size > 0 && keys.has(hexOf(key))
   }
 }

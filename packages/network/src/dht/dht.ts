@@ -17,6 +17,7 @@ import { createPresenceValidator, presenceNamespace, selectPresence, standingVal
 import { ProtocolError } from '../protocol-error.ts'
 import { createQueue } from '../store.ts'
 import { dhtProtocol, replicaLimits, type ReplicaLimits } from './limits.ts'
+import { createNearest, type FindNearest, type RoutingTable } from './nearest.ts'
 import { type Putter, Replicas } from './replicas.ts'
 
 export interface DhtInit {
@@ -56,7 +57,10 @@ export function guardedDht(
       return connection === undefined ? 'unconnected' : blockOf(connection.remoteAddr)
     }
     const inOrder = createQueue()
-    const rpc = rpcOf(dht)
+    const { rpc, peerRouting, routingTable: table } = internalsOf(dht)
+    const { peerStore, events } = components
+    const otherwise = peerRouting.getClosestPeersOffline.bind(peerRouting)
+    peerRouting.getClosestPeersOffline = createNearest({ table, peerStore, events }, { otherwise, clock: init.now })
     const handle = rpc.handleMessage.bind(rpc)
     rpc.handleMessage = async (peer, message) => {
       if (!guard.allow(peer, dhtProtocol)) {
@@ -68,7 +72,9 @@ export function guardedDht(
       try {
         const work = (): Promise<unknown> => handle(peer, message)
         if (message.type !== 'PUT_VALUE') return await work()
-        const putter = { peer, block: blockOfPeer(peer) }
+        const putter = { peer, block: blockOfPeer(peer), record: message.record }
+        // Said again by who said it: the answer to a put is the put.
+        if (datastore.hasFrom(putter, message.key)) return message
         datastore.requireRoom(putter)
         // A put that was judged beside another would be judged by what is no longer held.
         return await asking.run(putter, () => inOrder(work))
@@ -127,14 +133,27 @@ function closeNamespaces({ validators, selectors }: Pick<KadDHT, 'validators' | 
 }
 
 /** What of kad-dht its interface leaves out. The tests of this folder hold a new version to it. */
-interface KadDHTInternals extends KadDHT {
-  readonly rpc: { handleMessage: (peer: PeerId, message: { readonly type: string }) => Promise<unknown> }
+interface KadDHTInternals {
+  readonly rpc: { handleMessage: (peer: PeerId, message: KadMessage) => Promise<unknown> }
+  readonly peerRouting: { getClosestPeersOffline: FindNearest }
+  readonly routingTable: RoutingTable
 }
 
-function rpcOf(dht: KadDHT): KadDHTInternals['rpc'] {
-  const { rpc } = dht as KadDHTInternals
-  assert.equal(typeof rpc.handleMessage, 'function', 'kad-dht answers its peers in another way than this was made for')
-  return rpc
+/** As decoded: of the right types, and otherwise unchecked. */
+interface KadMessage {
+  readonly type: string
+  readonly key?: Uint8Array
+  readonly record?: Uint8Array
+}
+
+function internalsOf(dht: KadDHT): KadDHTInternals {
+  const internals = dht as KadDHT & KadDHTInternals
+  const { rpc, peerRouting, routingTable } = internals
+  const methods = [rpc.handleMessage, peerRouting.getClosestPeersOffline, routingTable.closestPeers]
+  for (const method of methods) {
+    assert.equal(typeof method, 'function', 'kad-dht answers its peers in another way than this was made for')
+  }
+  return internals
 }
 
 const forgiven: ReadonlySet<string> = new Set(['stale', 'refused'])

@@ -19,3 +19,10 @@ export const valueLifeMs = 48 * 3_600_000
 
 /** How often it is looked for what has lapsed; kad-dht itself deletes only what somebody asks for. */
 export const lapseCheckMs = 3_600_000
+
+/** How long the addresses of peers in the table stay in memory when nobody says that they have changed, and of how many. */
+export const knownPeersMs = 30_000
+export const knownPeersMax = 1024
+
+/** A value that the peer whose it is puts again so soon is not written again: it lives no hour longer for it. */
+export const rewriteAfterMs = 3_600_000

@@ -6,16 +6,21 @@
 import type { PeerId } from '@libp2p/interface'
 import { KeyTransformDatastore } from 'datastore-core'
 import { type Datastore, Key } from 'interface-datastore'
+import { sameBytes } from '@souk/records'
 import { Shares } from '../guard/shares.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import { createQueue } from '../store.ts'
-import { lapseCheckMs, type ReplicaLimits, valueLifeMs } from './limits.ts'
+import { rowOf } from '../presence/value.ts'
+import { sha256 } from '../sha256.ts'
+import { lapseCheckMs, type ReplicaLimits, rewriteAfterMs, valueLifeMs } from './limits.ts'
 
 /** Who has a value stored. */
 export interface Putter {
   readonly peer: PeerId
   /** Of addresses, as the guard counts them. */
   readonly block: string
+  /** What it has sent. */
+  readonly record?: Uint8Array | undefined
 }
 
 export interface ReplicasInit {
@@ -56,6 +61,22 @@ export class Replicas extends KeyTransformDatastore {
     })
   }
 
+  /** Known without a look at the disk: all that there is has been loaded, or has come since. */
+  override has(key: Key): Promise<boolean> {
+    return this.#inOrder(async () => {
+      await this.#dropLapsed()
+      return this.#values.has(key.toString())
+    })
+  }
+
+  /** True for bytes that this very peer had stored under a key within the hour, and that are held still. */
+  hasFrom({ peer, record }: Putter, key: Uint8Array | undefined): boolean {
+    if (record === undefined || key === undefined) return false
+    const value = this.#values.get(rowOf(key).toString())
+    if (value === undefined || value.peer !== peer.toString() || value.sent === undefined) return false
+    return this.#init.now() - value.atMs < rewriteAfterMs && sameBytes(value.sent, sha256(record))
+  }
+
   override delete(key: Key): Promise<void> {
     return this.#inOrder(async () => {
       await this.#child.delete(key)
@@ -77,7 +98,8 @@ export class Replicas extends KeyTransformDatastore {
       bytes: length,
       atMs: this.#init.now(),
       peer: putter?.peer.toString() ?? self,
-      block: putter?.block ?? self
+      block: putter?.block ?? self,
+      sent: putter?.record && sha256(putter.record)
     }
   }
 
@@ -153,6 +175,8 @@ interface Value {
   readonly atMs: number
   readonly peer: string
   readonly block: string
+  /** A hash of what its peer sent. */
+  readonly sent: Uint8Array | undefined
 }
 
 /** Less than any feedback or presence has. */

@@ -91,12 +91,17 @@ export function presenceOf(bytes: Uint8Array | undefined, nowMs: number): Presen
   }
 }
 
-/** What kad-dht holds at a key: it keeps values under `/dht/record/` and the key in base32. */
+/** Where kad-dht keeps the value of a key: under `/dht/record/` and the key in base32. */
+export function rowOf(key: Uint8Array): Key {
+  return new Key(`/dht/record/${base32.baseEncode(key)}`, false)
+}
+
+/** What kad-dht holds at a key. */
 export async function standingValue(
   datastore: Pick<Datastore, 'get' | 'has'>,
   key: Uint8Array
 ): Promise<Uint8Array | undefined> {
-  const row = new Key(`/dht/record/${base32.baseEncode(key)}`, false)
+  const row = rowOf(key)
   return (await datastore.has(row)) ? Libp2pRecord.deserialize(await datastore.get(row)).value : undefined
 }
 

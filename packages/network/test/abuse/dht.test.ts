@@ -149,6 +149,41 @@ describe('good values in bulk', () => {
     expect(victim.network.guard.refuses(attacker.libp2p.peerId)).toBe(false)
   })
 
+  it('are written once an hour for whoever puts them again, and for anybody else each time', async () => {
+    let [nowMs, writes] = [Date.now(), 0]
+    const datastore = new (class extends MemoryDatastore {
+      override put(...args: Parameters<MemoryDatastore['put']>): ReturnType<MemoryDatastore['put']> {
+        if (args[0].toString().startsWith('/dht/record')) writes++
+        return super.put(...args)
+      }
+    })()
+    await using victim = await startVictim({ datastore, now: () => nowMs })
+    await using first = await createAttacker()
+    await using second = await createAttacker()
+    const one = [...validPuts(1)]
+    expect(await send(first, victim, [...one, ...one, ...one])).toBe(3)
+    expect(writes).toBe(1)
+    expect(await send(second, victim, [...one, ...one])).toBe(2)
+    expect(writes).toBe(2)
+    nowMs += 3_600_000
+    expect(await send(second, victim, one)).toBe(1)
+    expect(writes).toBe(3)
+  })
+
+  it('that have given way are not said to be held still', async () => {
+    const puts = [...validPuts(4)]
+    const bytesMax = 4.5 * (puts[0]!.record!.value.length + 100)
+    await using victim = await startVictim({ dhtLimits: { bytesMax } })
+    await using first = await createAttacker({ from: '127.9.0.1' })
+    await using second = await createAttacker({ from: '127.8.0.1' })
+    expect(await send(first, victim, puts)).toBe(4)
+    expect(await send(second, victim, validPuts(2))).toBe(2)
+    const { values } = await victim.stored()
+    // The oldest is not there any more, and is not said to be.
+    expect(await send(first, victim, puts.slice(0, 1))).toBe(0)
+    expect((await victim.stored()).values).toBe(values)
+  })
+
   it('of many identities give way to somebody from elsewhere', async () => {
     const dhtLimits = { bytesPerPeerMax: 20_000, bytesPerBlockMax: 1e9, bytesMax: 60_000 }
     await using victim = await startVictim({ dhtLimits })
