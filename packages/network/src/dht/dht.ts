@@ -148,12 +148,14 @@ interface KadMessage {
 
 function internalsOf(dht: KadDHT): KadDHTInternals {
   const internals = dht as KadDHT & KadDHTInternals
-  const { rpc, peerRouting, routingTable } = internals
-  const methods = [rpc.handleMessage, peerRouting.getClosestPeersOffline, routingTable.closestPeers]
-  for (const method of methods) {
-    assert.equal(typeof method, 'function', 'kad-dht answers its peers in another way than this was made for')
-  }
+  requireMethod(internals.rpc, 'handleMessage')
+  requireMethod(internals.peerRouting, 'getClosestPeersOffline')
+  requireMethod(internals.routingTable, 'closestPeers')
   return internals
+}
+
+function requireMethod<T extends object>(part: T, name: keyof T): void {
+  assert.equal(typeof part[name], 'function', 'kad-dht answers its peers in another way than this was made for')
 }
 
 const forgiven: ReadonlySet<string> = new Set(['stale', 'refused'])
