@@ -1,8 +1,11 @@
 import type { Connection, PeerId, Stream, StreamMuxer } from '@libp2p/interface'
+import { RPC } from '@libp2p/gossipsub/message'
+import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it } from 'vitest'
 import { createHost } from '../src/host.ts'
 import type { NetworkInit } from '../src/network.ts'
+import { createAttacker } from './abuse/attacker.ts'
 import { addressOf, join, nextEvent, startNode, type TestNode } from './support/net.ts'
 import { newSigner, sealListing } from './support/records.ts'
 
@@ -112,6 +115,30 @@ describe('gossip with a peer that stays connected', () => {
     // libp2p gives an answer ten seconds.
     await expect.poll(isBack, { timeout: 8_000 }).toBe(true)
     expect(isWaitedFor()).toBe(true)
+  })
+})
+
+describe('gossip with one who has not said who they are', () => {
+  it('says nothing until they have said what they carry, and then what it carries itself', async () => {
+    await using stack = new AsyncDisposableStack()
+    const node = stack.use(await startNode(alone))
+    const caller = stack.use(await createAttacker())
+    const told = new Promise<RPC>((resolve, reject) => {
+      const listen = async (stream: Stream): Promise<void> => resolve(RPC.decode(await lpStream(stream).read()))
+      void caller.libp2p.handle('/meshsub/1.2.0', (stream) => void listen(stream).catch(reject))
+    })
+    const connection = await caller.dial(addressOf(node))
+    const frames = lpStream(await connection.newStream('/meshsub/1.2.0'))
+    const say = (rpc: Partial<RPC>): Promise<void> =>
+      frames.write(RPC.encode({ subscriptions: [], messages: [], ...rpc }))
+    const judged = nextEvent(node.network, 'record-checked')
+    const topic = '/souk/1/main/listings/el'
+    await say({ messages: [{ topic, data: sealListing(newSigner()).bytes }] })
+    expect((await judged).result.verdict).toBe('accept')
+    const ours = node.network.libp2p.getConnections(caller.libp2p.peerId).flatMap(({ streams }) => streams)
+    expect(ours.map(({ direction, protocol }) => [direction, protocol])).toEqual([['inbound', '/meshsub/1.2.0']])
+    await say({ subscriptions: [{ subscribe: true, topic }] })
+    expect((await told).subscriptions).toContainEqual({ subscribe: true, topic })
   })
 })
 

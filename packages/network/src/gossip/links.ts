@@ -5,9 +5,12 @@
  * the connection closes that it ran over, or the other side lets go of it, nothing is said to that peer any more. What
  * is said first on a stream is what we carry, so that a peer that has forgotten us knows us again by a new one, and
  * answers with one of its own. Whoever notices mends it for both.
+ *
+ * And gossipsub opens one to everybody who has opened one. Who has said neither who they are nor what they carry is told
+ * nothing: who only comes to send gets no stream, a tenth of what it costs to have them.
  */
 import assert from 'node:assert'
-import type { GossipSub } from '@libp2p/gossipsub'
+import type { GossipSub, GossipSubEvents } from '@libp2p/gossipsub'
 import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Roster } from '../roster.ts'
@@ -56,7 +59,10 @@ class Links implements Disposable {
     router.onPeerConnected = () => {}
     router.onPeerDisconnected = () => {}
     // Asked for when a peer has opened a stream to us; the next peer does not wait for this one.
-    router.createOutboundStream = async (peer, connection) => this.#reach(peer, connection)
+    router.createOutboundStream = async (peer, connection) => this.#onCall(peer, connection)
+    const onWord = ({ detail: { peerId } }: GossipSubEvents['subscription-change']): void => this.#onWord(peerId)
+    pubsub.addEventListener('subscription-change', onWord)
+    signal.addEventListener('abort', () => pubsub.removeEventListener('subscription-change', onWord), { once: true })
     const unfollow = roster.follow(router.protocols, {
       onHere: (peer, connection) => this.#reach(peer, connection),
       onGone: (peer) => this.#drop(peer)
@@ -68,6 +74,17 @@ class Links implements Disposable {
   [Symbol.dispose](): void {
     this.#stopping.abort()
     for (const { timer } of this.#links.values()) clearTimeout(timer)
+  }
+
+  #onCall(peer: PeerId, connection: Connection): void {
+    const isKnown = this.#links.has(peer.toString()) || this.#roster.connectionTo(peer) !== undefined
+    if (isKnown) this.#reach(peer, connection)
+  }
+
+  /** It has said what it carries, which may be the first that is heard of it. A stream that it ended is opened no sooner for it. */
+  #onWord(peer: PeerId): void {
+    const connection = this.#directTo(peer)
+    if (connection !== undefined && !this.#links.has(peer.toString())) this.#reach(peer, connection)
   }
 
   /** The peer is there, at the other end of this connection. */
@@ -82,8 +99,12 @@ class Links implements Disposable {
 
   /** A peer that opens a stream before it has said who it is, and goes, is on nobody's list. */
   #onClose(peer: PeerId): void {
-    const isHere = this.#libp2p.getConnections(peer).some(({ status, limits }) => status === 'open' && !limits)
-    if (!isHere) this.#drop(peer)
+    if (this.#directTo(peer) === undefined) this.#drop(peer)
+  }
+
+  /** The newest, of those that gossip runs over. */
+  #directTo(peer: PeerId): Connection | undefined {
+    return this.#libp2p.getConnections(peer).findLast(({ status, limits }) => status === 'open' && !limits)
   }
 
   #drop(peer: PeerId): void {
