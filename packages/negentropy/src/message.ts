@@ -9,6 +9,12 @@ export type Range =
   | { readonly kind: 'fingerprint'; readonly upper: Bound; readonly fingerprint: Uint8Array }
   | { readonly kind: 'ids'; readonly upper: Bound; readonly ids: Uint8Array }
 
+/** Part of the space of items. */
+export interface Interval {
+  readonly lower: Bound
+  readonly upper: Bound
+}
+
 /** What a reader allows a message to hold. */
 export interface MessageLimits {
   readonly messageBytesMax: number
@@ -111,8 +117,8 @@ export class MessageWriter {
   #bytes = new Uint8Array(1024)
   #length = 1
   #ranges = 0
-  #fingerprints = 0
-  #lastTimestampMs = 0
+  readonly #compared: Interval[] = []
+  #last = startBound
   #skipTo: Bound | undefined
 
   constructor({ frameBytesMax, rangesMax }: { frameBytesMax: number; rangesMax: number }) {
@@ -126,9 +132,9 @@ export class MessageWriter {
     return this.#ranges
   }
 
-  /** Of those, fingerprints. */
-  get fingerprints(): number {
-    return this.#fingerprints
+  /** What the fingerprints written so far are of, ascending. */
+  get compared(): readonly Interval[] {
+    return this.#compared
   }
 
   /** Leaves the space up to a bound out of this message. */
@@ -179,16 +185,17 @@ export class MessageWriter {
   #head(upper: Bound, mode: number): void {
     if (this.#skipTo) this.#bound(this.#skipTo, modes.skip)
     this.#skipTo = undefined
+    if (mode === modes.fingerprint) this.#compared.push({ lower: this.#last, upper })
     this.#bound(upper, mode)
-    if (mode === modes.fingerprint) this.#fingerprints++
   }
 
-  #bound({ timestampMs, idPrefix }: Bound, mode: number): void {
-    this.#varint(timestampMs === Infinity ? 0 : timestampMs - this.#lastTimestampMs + 1)
+  #bound(bound: Bound, mode: number): void {
+    const { timestampMs, idPrefix } = bound
+    this.#varint(timestampMs === Infinity ? 0 : timestampMs - this.#last.timestampMs + 1)
     this.#varint(idPrefix.length)
     this.#append(idPrefix)
     this.#varint(mode)
-    this.#lastTimestampMs = timestampMs
+    this.#last = bound
     this.#ranges++
   }
 

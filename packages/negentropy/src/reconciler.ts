@@ -14,7 +14,7 @@ import {
   resultsMaxDefault,
   roundsMaxDefault
 } from './limits.ts'
-import { MessageWriter, readMessage, readVersion, type Range } from './message.ts'
+import { type Interval, MessageWriter, readMessage, readVersion, type Range } from './message.ts'
 import { Told } from './told.ts'
 
 /** How one side of a session behaves. Every bound has its default and reason in `limits.ts`. */
@@ -154,12 +154,13 @@ class Session implements Reconciler {
   }
 
   #asResponder(ranges: readonly Range[]): Reconciled {
-    this.#told?.begin()
+    this.#told?.begin(ranges)
     const reply = this.#reply()
     for (const { range, stretch } of this.#located(ranges)) {
       if (!(range.kind === 'ids' ? reply.answerIds(range.ids, stretch) : reply.answer(range, stretch))) break
     }
     const message = this.#send(reply)
+    this.#told?.end(reply.compared)
     return { reply: message, have: [], need: [], done: message.length === 1 }
   }
 
@@ -182,7 +183,7 @@ class Session implements Reconciler {
 
   #send(reply: Reply): Uint8Array {
     const message = reply.finish()
-    this.#asked = Math.max(1, this.#init.initiator ? reply.ranges : reply.fingerprints)
+    this.#asked = Math.max(1, this.#init.initiator ? reply.ranges : reply.compared.length)
     return message
   }
 
@@ -246,8 +247,8 @@ class Reply {
     return this.#writer.ranges
   }
 
-  get fingerprints(): number {
-    return this.#writer.fingerprints
+  get compared(): readonly Interval[] {
+    return this.#writer.compared
   }
 
   finish(): Uint8Array {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createItemVector, createReconciler, type Item, type Reconciler } from '../src/index.ts'
 import { comparedShareMax, comparedSlack, idBytes } from '../src/limits.ts'
-import { itemOf, reconcileFully } from './session.ts'
+import { fromHex, itemOf, reconcileFully } from './session.ts'
 
 const nowMs = 1_790_000_000_000
 const items = Array.from({ length: 5000 }, (_, n) => itemOf(n, nowMs + 7 * n))
@@ -50,6 +50,20 @@ describe('what a responder tells once', () => {
     const listOfNothing = Uint8Array.of(0x61, 0, 0, 2, 0)
     expect(asked.reconcile(listOfNothing).reply!.length).toBeGreaterThan(items.length * idBytes)
     expect(() => asked.reconcile(listOfNothing)).toThrow(expect.objectContaining({ code: 'asked-again' }))
+  })
+
+  it('leaves open what it has fingerprints of, and nothing else', () => {
+    const unequal = '00'.repeat(16)
+    // All items are in the second of two ranges: the first, which has none, is settled by an empty list.
+    const opening = fromHex(`61${'020001'}${unequal}000001${unequal}`)
+    const ask = (message: string) => () => {
+      const session = responder()
+      session.reconcile(opening)
+      return session.reconcile(fromHex(message)).reply
+    }
+    expect(ask(`61020000000001${unequal}`)).not.toThrow()
+    expect(ask(`61020001${unequal}`)).toThrow(expect.objectContaining({ code: 'asked-again' }))
+    expect(ask('6102000200')).toThrow(expect.objectContaining({ code: 'asked-again' }))
   })
 
   it('are fingerprints, fewer than it has items', () => {
