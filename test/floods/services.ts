@@ -15,7 +15,7 @@ import { encodeQuestion as encodeSetQuestion } from '../../packages/network/src/
 import { writeFirstEnvelope } from '../../packages/network/src/messages/envelope.ts'
 import { createMailboxClient } from '../../packages/network/src/messages/mailbox-client.ts'
 import { encodeMailboxQuestion } from '../../packages/network/src/messages/mailbox-wire.ts'
-import { readMessage } from '../../packages/negentropy/src/message.ts'
+import { MessageWriter, readMessage } from '../../packages/negentropy/src/message.ts'
 import { feedbackOf } from '../../packages/network/test/feedback/trade.ts'
 import type { Attack, AttackContext } from './attacks.ts'
 import { createSigner } from './listings.ts'
@@ -157,36 +157,40 @@ function bomb(ranges: number, { fromMs, toMs }: Stretch): Uint8Array {
 
 const lastMinute = (): Stretch => ({ fromMs: Date.now() - 60_000, toMs: Date.now() })
 
-/**
- * Begins as anybody does, and learns from the answer when the victim's items are from. As many ranges over those as one may
- * ask about are cut as fine as may be; then all ids are asked for, a few at a time. All identities use what the first has
- * learnt.
- */
-function askEverFiner(): (identity: number) => Interview {
-  let finer: Uint8Array[] | undefined
-  const beginning = reconcile(bomb(16, { fromMs: 0, toMs: Date.now() }))
-  return () => {
-    let asked = 0
-    return (answer) => {
-      if (answer === undefined) return beginning
-      finer ??= finerBombs(stretchOf(decodeReconciled(answer)))
-      return finer[Math.min(asked++, finer.length - 1)] as Uint8Array
+/** Cuts all that the answer leaves open as fine as anybody may, and says of every part that it is another. */
+function askEverFiner(): Interview {
+  return (answer) =>
+    reconcile(answer === undefined ? bomb(16, { fromMs: 0, toMs: Date.now() }) : cutFiner(decodeReconciled(answer)))
+}
+
+function cutFiner(message: Uint8Array): Uint8Array {
+  const writer = new MessageWriter({ frameBytesMax: 2 ** 20, rangesMax: 2048 })
+  let fromMs = 0
+  for (const { kind, upper } of readMessage(message, {
+    messageBytesMax: Infinity,
+    rangesMax: Infinity,
+    idsMax: Infinity
+  })) {
+    const toMs = Math.min(upper.timestampMs, Date.now())
+    if (kind !== 'fingerprint') writer.skip(upper)
+    else {
+      for (const atMs of timesWithin({ fromMs, toMs })) {
+        writer.putFingerprint({ timestampMs: atMs, idPrefix: new Uint8Array(0) }, wrong)
+      }
+      writer.putFingerprint(upper, wrong)
     }
+    fromMs = toMs
   }
+  return writer.finish()
 }
 
-function finerBombs(stretch: Stretch): Uint8Array[] {
-  return [250, 1000].map((ranges) => reconcile(bomb(ranges, stretch)))
+/** Fifteen at most, which make sixteen parts. */
+function timesWithin({ fromMs, toMs }: Stretch): number[] {
+  const times = Array.from({ length: 15 }, (_, at) => Math.floor(fromMs + ((at + 1) * (toMs - fromMs)) / 16))
+  return [...new Set(times)].filter((atMs) => atMs > fromMs && atMs < toMs)
 }
 
-/** From the first to the last bound between what a message compares. */
-function stretchOf(message: Uint8Array): Stretch {
-  const none = { messageBytesMax: Infinity, rangesMax: Infinity, idsMax: Infinity }
-  const compared = readMessage(message, none).filter(({ kind }) => kind === 'fingerprint')
-  const times = compared.map(({ upper }) => upper.timestampMs).filter(Number.isFinite)
-  const [fromMs = 0, toMs = Date.now()] = [times.at(0), times.at(-1)]
-  return { fromMs, toMs }
-}
+const wrong = new Uint8Array(16)
 
 function varint(value: number): number[] {
   const digits = [value % 128]
@@ -280,7 +284,7 @@ export const serviceAttacks: Readonly<Record<string, Attack>> = {
   'negentropy bombs after a fair beginning': siege(() => ({
     protocol: protocols.sync,
     stream: 'kept',
-    interview: askEverFiner()
+    interview: askEverFiner
   })),
   'lists of all ids for five bytes': siege(() => {
     const question = reconcile(listOfNothing)
