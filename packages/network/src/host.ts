@@ -1,7 +1,7 @@
 import { autoNATv2 } from '@libp2p/autonat-v2'
 import { circuitRelayServer, type CircuitRelayService } from '@libp2p/circuit-relay-v2'
 import { gossipsub, type GossipSub } from '@libp2p/gossipsub'
-import { type Identify, identifyPush } from '@libp2p/identify'
+import type { Identify } from '@libp2p/identify'
 import type { Libp2p, PrivateKey, ServiceMap } from '@libp2p/interface'
 import type { KadDHT } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
@@ -29,7 +29,7 @@ import {
   streamsPerConnectionMax,
   streamWindowBytes
 } from './limits.ts'
-import { introductions } from './introductions.ts'
+import { announcements, introductions } from './introductions.ts'
 import { createPuncher, type Puncher } from './punch.ts'
 import { quicFor, withoutQuic } from './quic.ts'
 import { patientRelaying } from './reservation.ts'
@@ -158,7 +158,7 @@ function lanDiscovery(): ReturnType<typeof mdns> {
 function servicesOf(init: HostInit, { guard, puncher }: Parts): ServiceFactoryMap<HostServices> {
   const base = {
     identify: introductions(),
-    identifyPush: identifyPush(),
+    identifyPush: announcements(),
     ping: ping(),
     pubsub: gossipsub(gossipOptions(guard)),
     dht: guardedDht(

@@ -39,6 +39,23 @@ it('asks once, however often it is asked', async () => {
   expect(asked.length).toBe(1)
 })
 
+it('tells everybody who has said who they are what changes, whoever else is there', async () => {
+  await using stack = new AsyncDisposableStack()
+  const [host, other] = [stack.use(await startNode(alone)), stack.use(await startNode(alone))]
+  const silent = stack.use(await createAttacker())
+  await silent.dial(addressOf(host))
+  const introduced = [identified(host), identified(other)]
+  await other.network.connect(addressOf(host))
+  await Promise.all(introduced)
+  const told = new Promise<string[]>((resolve) => {
+    other.network.libp2p.addEventListener('peer:update', ({ detail: { peer } }) => {
+      if (peer.id.equals(host.network.peerId)) resolve(peer.protocols)
+    })
+  })
+  await host.network.libp2p.handle('/news/1', () => undefined)
+  expect(await told).toContain('/news/1')
+})
+
 /** Whom a node has been told the protocols of, next. */
 function identified({ network }: TestNode): Promise<string> {
   return new Promise((resolve) => {
