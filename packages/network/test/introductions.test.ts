@@ -49,7 +49,8 @@ it('tells everybody who has said who they are what changes, whoever else is ther
   await Promise.all(introduced)
   const told = new Promise<string[]>((resolve) => {
     other.network.libp2p.addEventListener('peer:update', ({ detail: { peer } }) => {
-      if (peer.id.equals(host.network.peerId)) resolve(peer.protocols)
+      const isNews = peer.id.equals(host.network.peerId) && peer.protocols.includes('/news/1')
+      if (isNews) resolve(peer.protocols)
     })
   })
   await host.network.libp2p.handle('/news/1', () => undefined)
