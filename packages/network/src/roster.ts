@@ -91,7 +91,12 @@ export function createRoster(libp2p: RosterHost): Roster {
     for (const following of followings) if (speaks(guest, following)) following.follower.onGone(guest.peer)
   }
 
-  libp2p.addEventListener('connection:open', ({ detail }) => askLater(detail, introducedAfterMs), { signal })
+  // One that ended while it was made is announced too, and never closes any more.
+  const onOpen = (connection: Connection): void => {
+    if (connection.status === 'open') askLater(connection, introducedAfterMs)
+  }
+
+  libp2p.addEventListener('connection:open', ({ detail }) => onOpen(detail), { signal })
   libp2p.addEventListener('peer:identify', ({ detail }) => onIdentify(detail), { signal })
   libp2p.addEventListener('connection:close', ({ detail }) => onClose(detail), { signal })
 

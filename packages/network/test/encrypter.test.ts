@@ -23,25 +23,14 @@ describe('an encrypted connection', () => {
     expect(errors()).toBe(0)
   })
 
-  it('hears what was said in one breath with the end of a handshake', async () => {
-    const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
-    const held: Uint8Array[] = []
-    let isLast = false
-    const send = outbound.send.bind(outbound)
-    outbound.send = (data) => {
-      if (held.push(data.subarray().slice()) === 1) send(held.splice(0)[0] as Uint8Array)
-      else if (isLast) send(new Uint8Array(Buffer.concat(held)))
-      return true
-    }
-    const securing = (await encrypterFor(inbound)).secureInbound(inbound)
-    const { connection } = await (await encrypterFor(outbound)).secureOutbound(outbound)
-    isLast = true
-    connection.send(new Uint8Array([7, 8]))
-    const { connection: theirs } = await securing
-    const heard = new Promise<number[]>((resolve) => {
-      theirs.addEventListener('message', ({ data }) => resolve([...data.subarray()]), { once: true })
-    })
-    expect(await heard).toEqual([7, 8])
+  it('hears what was said in one breath with the end of a handshake, in whatever pieces that comes', async () => {
+    const sizes = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 20 })
+    await fc.assert(
+      fc.asyncProperty(sizes, fc.uint8Array({ minLength: 1, maxLength: 300 }), async (pieces, bytes) => {
+        expect(await heardInOneBreath(pieces, bytes)).toEqual([...bytes])
+      }),
+      { numRuns: 50, examples: [[[Infinity], Uint8Array.of(7, 8)]] }
+    )
   })
 
   it('reads what comes in pieces, and throws no error while it waits for more', async () => {
@@ -116,10 +105,39 @@ async function securedPair(handshakeBytes = Infinity): Promise<SecuredPair> {
   return { from: ours.connection, to: theirs.connection, cutInto, writes }
 }
 
-function inPieces(send: MessageStream['send'], size: number): MessageStream['send'] {
+/** What a responder hears of somebody who sends the end of the handshake and what follows it as one, cut into pieces. */
+async function heardInOneBreath(pieces: readonly number[], bytes: Uint8Array): Promise<number[]> {
+  const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
+  inbound.send = inPieces(inbound.send.bind(inbound), ...pieces)
+  const send = inPieces(outbound.send.bind(outbound), ...pieces)
+  const held: Uint8Array[] = []
+  let isBegun = false
+  outbound.send = (data) => {
+    if (isBegun) held.push(data.subarray().slice())
+    else send(data)
+    return (isBegun = true)
+  }
+  const securing = (await encrypterFor(inbound)).secureInbound(inbound)
+  const { connection } = await (await encrypterFor(outbound)).secureOutbound(outbound)
+  connection.send(bytes)
+  send(Buffer.concat(held))
+  const { connection: theirs } = await securing
+  const heard: number[] = []
+  theirs.addEventListener('message', ({ data }) => heard.push(...data.subarray()))
+  await vi.waitUntil(() => heard.length >= bytes.length, { interval: 0 })
+  return heard
+}
+
+/** @param sizes - Of the pieces, one after the other, over and over. */
+function inPieces(send: MessageStream['send'], ...sizes: number[]): MessageStream['send'] {
+  let piece = 0
   return (data) => {
     const bytes = data.subarray()
-    for (let at = 0; at < bytes.length; at += size) send(bytes.subarray(at, at + size))
+    for (let at = 0; at < bytes.length;) {
+      const size = sizes[piece++ % sizes.length] ?? Infinity
+      send(bytes.subarray(at, at + size))
+      at += size
+    }
     return true
   }
 }

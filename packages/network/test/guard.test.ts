@@ -1,5 +1,5 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import type { MultiaddrConnection, PeerId, Stream, StreamMuxer } from '@libp2p/interface'
+import type { Connection, MultiaddrConnection, PeerId, Stream, StreamMuxer } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import * as fc from 'fast-check'
@@ -7,8 +7,8 @@ import { describe, expect, it } from 'vitest'
 import { addressGroups, isLoopback } from '../src/guard/address.ts'
 import { TokenBucket } from '../src/guard/bucket.ts'
 import { createGuard, type GuardInit } from '../src/guard/guard.ts'
-import { createAttacker } from './abuse/attacker.ts'
-import { addressOf, join, nextEvent, startNode } from './support/net.ts'
+import { createAttacker, heldNoise } from './abuse/attacker.ts'
+import { addressOf, join, nextEvent, startNode, type TestNode } from './support/net.ts'
 
 describe('a token bucket', () => {
   it('never gives more than its burst and what has come in since', () => {
@@ -193,12 +193,28 @@ describe('a flood', () => {
   it('of pings of the multiplexer, each of which is answered, is cut by their number', async () => {
     await using victim = await startNode()
     await using attacker = await createAttacker()
+    const known = nextEvent(victim.network, 'peer-connected')
     const connection = await attacker.dial(addressOf(victim))
-    const { muxer } = connection as unknown as { muxer: { sendPing(id: number): void } }
+    await known
     const gone = nextEvent(victim.network, 'peer-disconnected')
-    for (let id = 0; id < 100; id++) muxer.sendPing(id)
+    sendPings(connection, 100)
     await gone
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
+  })
+
+  it('of pings in one breath with the end of the handshake counts against who sent them, and where they came from', async () => {
+    await using victim = await startNode({ guard: { limitLoopback: true } })
+    const came: unknown[] = []
+    victim.network.on('peer-connected', ({ peer }) => came.push(peer))
+    for (let times = 0; times < 3; times++) {
+      const sender = await pingInOneBreath(victim)
+      expect(victim.network.guard.refuses(sender)).toBe(true)
+    }
+    expect(came).toEqual([])
+    const once = { reasons: [{ code: 'too-many-frames', times: 1 }] }
+    expect(victim.network.guard.report()).toMatchObject([once, once, once])
+    await using fourth = await createAttacker()
+    await expect(fourth.dial(addressOf(victim))).rejects.toBeInstanceOf(Error)
   })
 
   it.each([
@@ -274,6 +290,24 @@ describe('a flood', () => {
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-messages')
   })
 })
+
+/** @returns Who sent a hundred with the end of their handshake, once they have been cut off. */
+async function pingInOneBreath(victim: TestNode): Promise<PeerId> {
+  const { encrypter, release } = heldNoise()
+  await using attacker = await createAttacker({ encrypter })
+  const connection = await attacker.dial(addressOf(victim))
+  const cut = new Promise((resolve) => connection.addEventListener('close', resolve))
+  sendPings(connection, 100)
+  release()
+  await cut
+  return attacker.libp2p.peerId
+}
+
+/** Of the multiplexer. */
+function sendPings(connection: Connection, count: number): void {
+  const { muxer } = connection as unknown as { muxer: { sendPing(id: number): void } }
+  for (let id = 0; id < count; id++) muxer.sendPing(id)
+}
 
 async function setUp(init: Partial<GuardInit> = {}) {
   const clock = { nowMs: 1_000_000 }

@@ -1,8 +1,8 @@
 import { multiaddr } from '@multiformats/multiaddr'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { createHost } from '../src/host.ts'
 import type { NetworkInit } from '../src/network.ts'
-import { createRoster, type Roster } from '../src/roster.ts'
+import { createRoster, type Roster, type RosterHost } from '../src/roster.ts'
 import { addressOf, nextEvent, startNode, type TestNode } from './support/net.ts'
 
 /** Nobody dials but the test. */
@@ -102,3 +102,16 @@ it('asks again who has not said who they are: neither gossip nor catch-up would 
   expect(introductions).toBe(1)
   expect(connection.status).toBe('open')
 }, 60_000)
+
+it.each([
+  ['open', 1],
+  // It never closes any more: it would be kept, and asked, for ever.
+  ['aborted', 0]
+])('waits for whom to say who they are over a connection that is %s when it is announced: %i', (status, waiting) => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const libp2p = Object.assign(new EventTarget(), { services: {} })
+  using _roster = createRoster(libp2p as RosterHost)
+  libp2p.dispatchEvent(new CustomEvent('connection:open', { detail: { status } }))
+  expect(vi.getTimerCount()).toBe(waiting)
+})

@@ -156,6 +156,8 @@ class DefaultGuard implements HostGuard {
   /** What each multiplexer runs over. */
   readonly #carriers = new WeakMap<StreamMuxer, MessageStream>()
   readonly #muxerMeters = new WeakMap<StreamMuxer, MuxerMeters>()
+  /** For what a multiplexer was cut off while it was nobody's. */
+  readonly #cutFor = new WeakMap<StreamMuxer, string>()
   readonly #owners = new WeakMap<MultiaddrConnection, PeerId>()
   readonly #connectionMeters = new WeakMap<MultiaddrConnection, (bytes: number) => void>()
   readonly #streamOwners = new WeakMap<Stream, PeerId>()
@@ -197,7 +199,10 @@ class DefaultGuard implements HostGuard {
     const { reservations, connectionsMax = Infinity } = options
     this.#libp2p = libp2p
     if (reservations !== undefined) this.#reservations = reservations
-    libp2p.addEventListener('connection:open', () => this.#makeRoom(libp2p, connectionsMax))
+    libp2p.addEventListener('connection:open', ({ detail: connection }) => {
+      this.#punishLate(connection)
+      this.#makeRoom(libp2p, connectionsMax)
+    })
     const looking = setInterval(() => this.#cutUnread(libp2p), unreadLookMs).unref()
     libp2p.addEventListener('stop', () => clearInterval(looking), { once: true })
   }
@@ -388,8 +393,17 @@ class DefaultGuard implements HostGuard {
     // During the handshake it is nobody's yet, and when the multiplexer has ended by itself, nobody's any more. It ends
     // without a word to what it runs over, which would be read and decrypted for as long as bytes come.
     const reason = new Error(`disconnected: ${code}`)
+    this.#cutFor.set(muxer, code)
     muxer.abort(reason)
     this.#carriers.get(muxer)?.abort(reason)
+  }
+
+  /** Of who is cut off by what comes with the end of a handshake libp2p tells afterwards, like of anybody who has come. */
+  #punishLate({ muxer, remotePeer, remoteAddr }: Connection & { readonly muxer?: StreamMuxer }): void {
+    const code = muxer && this.#cutFor.get(muxer)
+    if (code === undefined) return
+    this.punish(remotePeer, code)
+    if (this.refuses(remotePeer)) this.doorway.blame(remoteAddr)
   }
 
   #speaks(protocol: string): boolean {

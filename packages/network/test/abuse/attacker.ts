@@ -1,4 +1,5 @@
-import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import type { Socket } from 'node:net'
+import type { Connection, Libp2p, MessageStream, Stream } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { tcp, type TCPSocketOptions } from '@libp2p/tcp'
 import { lpStream } from '@libp2p/utils'
@@ -13,10 +14,18 @@ export interface Attacker extends AsyncDisposable {
   dial(target: string): Promise<Connection>
 }
 
-export async function createAttacker({ from = '127.0.0.1' }: { from?: string } = {}): Promise<Attacker> {
+export interface AttackerInit {
+  readonly from?: string
+  readonly encrypter?: ReturnType<typeof noise>
+}
+
+export async function createAttacker({
+  from = '127.0.0.1',
+  encrypter = noise()
+}: AttackerInit = {}): Promise<Attacker> {
   const libp2p = await createLibp2p({
     transports: [tcp({ dialOpts: { localAddress: from } as TCPSocketOptions })],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [encrypter],
     streamMuxers: [yamux({ enableKeepAlive: false })],
     connectionMonitor: { enabled: false }
   })
@@ -24,6 +33,37 @@ export async function createAttacker({ from = '127.0.0.1' }: { from?: string } =
     libp2p,
     dial: (target) => libp2p.dial(multiaddr(target)),
     [Symbol.asyncDispose]: async () => libp2p.stop()
+  }
+}
+
+/** Noise that keeps the end of its handshake to itself, and all that is said after it, until somebody says `release`. */
+export function heldNoise(): { readonly encrypter: ReturnType<typeof noise>; readonly release: () => void } {
+  const create = noise()
+  let socket: Socket | undefined
+  const hold = (connection: MessageStream & { readonly socket?: Socket }): void => {
+    const send = connection.send.bind(connection)
+    connection.send = (data) => {
+      const more = send(data)
+      // What is written already, the beginning of the handshake, goes out all the same.
+      socket = connection.socket
+      socket?.cork()
+      return more
+    }
+  }
+  return {
+    encrypter: (components) => {
+      const encrypter = create(components)
+      const secure = encrypter.secureOutbound.bind(encrypter)
+      return Object.assign(encrypter, {
+        secureOutbound: (...args: Parameters<typeof secure>) => {
+          hold(args[0])
+          return secure(...args)
+        }
+      })
+    },
+    release: () => {
+      while (socket !== undefined && socket.writableCorked > 0) socket.uncork()
+    }
   }
 }
 
