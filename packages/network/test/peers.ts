@@ -8,6 +8,7 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { MemoryLevel } from 'memory-level'
+import { walkToTheEnd } from '../src/dht/walk.ts'
 import { feedbackDhtInit } from '../src/feedback/value.ts'
 import type { Guard } from '../src/exchange.ts'
 import type { KeyValueStore } from '../src/store.ts'
@@ -48,7 +49,9 @@ export async function createPeer(init: PeerInit = {}): Promise<Peer> {
       ...(init.relay && { relay: circuitRelayServer() })
     }
   })
-  return libp2p as unknown as Peer
+  const peer = libp2p as unknown as Peer
+  walkToTheEnd(peer.services.dht, peer.peerId)
+  return peer
 }
 
 /** Connects each new node to the first one, as to a relay, and waits until all servers are in its routing table. */

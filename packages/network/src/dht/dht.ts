@@ -19,6 +19,7 @@ import { createQueue } from '../store.ts'
 import { dhtProtocol, replicaLimits, type ReplicaLimits } from './limits.ts'
 import { createNearest, type FindNearest, type RoutingTable } from './nearest.ts'
 import { type Putter, Replicas } from './replicas.ts'
+import { walkToTheEnd } from './walk.ts'
 
 export interface DhtInit {
   readonly now: () => number
@@ -52,6 +53,7 @@ export function guardedDht(
     })
     const dht = make(Object.create(components, { datastore: { value: datastore } }) as KadDHTComponents)
     closeNamespaces(dht)
+    walkToTheEnd(dht, components.peerId)
     const blockOfPeer = (peer: PeerId): string => {
       const [connection] = components.connectionManager.getConnections(peer)
       return connection === undefined ? 'unconnected' : blockOf(connection.remoteAddr)

@@ -26,3 +26,18 @@ export const knownPeersMax = 1024
 
 /** A value that the peer whose it is puts again so soon is not written again: it lives no hour longer for it. */
 export const rewriteAfterMs = 3_600_000
+
+/** How many of those nearest to a key a walk asks before it is at its end: Kademlia's k, as kad-dht's table has it. */
+export const nearestMax = 20
+
+/** How many an answer may name: one who answers as kad-dht does names {@link nearestMax}. */
+export const namedPerAnswerMax = 20
+
+/** How many are asked at once at the end of a walk, as kad-dht does before. */
+export const questionsAtOnceMax = 10
+
+/** How many are asked at the end of a walk: all of the nearest, and as many who are gone, or were never there. */
+export const walkOnMax = 40
+
+/** How long the end of a walk may take that nobody has bounded: kad-dht refreshes its table by such ones. */
+export const walkOnMs = 30_000

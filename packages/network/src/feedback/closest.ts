@@ -83,6 +83,6 @@ function sortByDistance(peers: readonly PeerId[], subject: Uint8Array): PeerId[]
 }
 
 /** The DHT hashes a key once more: the place is the SHA-256 of these bytes. */
-function placeKey(subject: Uint8Array): Uint8Array {
+export function placeKey(subject: Uint8Array): Uint8Array {
   return concatBytes(utf8ToBytes('souk/feedback/'), subject)
 }
