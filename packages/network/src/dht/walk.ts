@@ -94,9 +94,14 @@ class Walk {
   }
 }
 
+/** What came until it failed: one peer's answer, however wrong, ends nobody else's walk, as in kad-dht's own part of it. */
 async function collect<T>(events: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
-  for await (const event of events) all.push(event)
+  try {
+    for await (const event of events) all.push(event)
+  } catch {
+    return all
+  }
   return all
 }
 
@@ -119,7 +124,7 @@ interface Internals {
 }
 
 function internalsOf(dht: KadDHT): Internals {
-  const internals = dht as unknown as Internals
+  const internals = dht as KadDHT & Internals
   for (const method of [internals.queryManager?.run, internals.routingTable?.queueRoutingTableUpdate]) {
     assert.equal(typeof method, 'function', 'kad-dht walks in another way than this was made for')
   }

@@ -5,6 +5,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, describe, expect, test } from 'vitest'
 import { namedPerAnswerMax } from '../../src/dht/limits.ts'
+import { walkToTheEnd } from '../../src/dht/walk.ts'
 import { createClosestPeers, distanceOf, placeKey } from '../../src/feedback/closest.ts'
 import { connectAll, createPeer, knows, type Peer } from '../peers.ts'
 import { startNode } from '../support/net.ts'
@@ -114,4 +115,24 @@ describe('a walk in the DHT', () => {
     await knows(peer, 1)
     expect((await askedBy(peer, placeKey(subject))).size).toBe(4)
   })
+})
+
+test('one whose answer cannot be read ends nobody else’s part of a walk', async () => {
+  const [hub, bad, good] = await Promise.all([1, 2, 3].map(() => generateKeyPair('Ed25519').then(peerIdFromPrivateKey)))
+  const infoOf = (id: PeerId | undefined): PeerInfo => ({ id: id!, multiaddrs: [] })
+  const answerOf = (peer: PeerInfo) => ({ name: 'PEER_RESPONSE', from: peer.id, closer: [infoOf(bad), infoOf(good)] })
+  type Ask = (context: { peer: PeerInfo }) => AsyncIterable<unknown>
+  const queryManager = {
+    async *run(_: Uint8Array, ask: Ask): AsyncGenerator<unknown> {
+      yield* ask({ peer: infoOf(hub) })
+    }
+  }
+  walkToTheEnd({ queryManager, routingTable: { queueRoutingTableUpdate: () => undefined } } as never, hub!)
+  const heard: string[] = []
+  const events = queryManager.run(new Uint8Array(32), async function* ({ peer }) {
+    if (peer.id.equals(bad)) throw new Error('no answer that can be read')
+    yield answerOf(peer)
+  })
+  for await (const event of events) heard.push((event as { from: PeerId }).from.toString())
+  expect(heard).toEqual([hub!.toString(), good!.toString()])
 })
