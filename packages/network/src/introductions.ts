@@ -15,6 +15,7 @@ export function introductions(): ReturnType<typeof identify> {
     const ask = (connection: Connection): void => {
       if (asked.has(connection)) return
       asked.add(connection)
+      // Who does not answer is asked again by the roster.
       service.identify(connection).catch(() => undefined)
     }
     components.events.addEventListener('connection:open', ({ detail: connection }) => {

@@ -51,6 +51,9 @@ export const peerStoreAges = { maxAddressAge: 48 * 3_600_000, maxPeerAge: 7 * 24
 /** Peers of which it is remembered what they speak: more than a relay has connections. About 1 kB each. */
 export const spokenPeersMax = 2048
 
+/** Peers known to be stored without a look: identities cost nothing, and eight bytes each. Beyond it the database is asked. */
+export const storedPeersMax = 200_000
+
 /** What one stream may have in flight: with 1 MiB a link of 50 ms carries 20 MiB/s. */
 export const streamWindowBytes = 1 << 20
 

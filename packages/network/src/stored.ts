@@ -1,10 +1,11 @@
 import { NotFoundError, type PeerId, type PeerStore } from '@libp2p/interface'
 import type { Datastore, Key } from 'interface-datastore'
 import { CID } from 'multiformats/cid'
+import { storedPeersMax } from './limits.ts'
 
 /** Which peers a peer store has, known without asking its database. */
 export interface StoredPeers {
-  /** False for those who are not in it; true for one in two thousand million of them too. */
+  /** False for those who are not in it; true for one in two thousand million of them too, and for all when too many are. */
   mayHave(peer: PeerId): boolean
 }
 
@@ -16,13 +17,16 @@ export interface StoredPeers {
  */
 export async function watchStored(
   peerStore: PeerStore,
-  { datastore, self }: { datastore: Pick<Datastore, 'queryKeys'>; self: PeerId }
+  { datastore, self, max = storedPeersMax }: { datastore: Pick<Datastore, 'queryKeys'>; self: PeerId; max?: number }
 ): Promise<StoredPeers> {
   const get = peerStore.get.bind(peerStore)
   const has = peerStore.has.bind(peerStore)
   const prints = new Set<number>()
-  const mayHave = (peer: PeerId): boolean => prints.has(printOf(peer.toMultihash().bytes))
-  const note = (peer: PeerId): void => void prints.add(printOf(peer.toMultihash().bytes))
+  const mayHave = (peer: PeerId): boolean => prints.size >= max || prints.has(printOf(peer.toMultihash().bytes))
+  const add = (multihash: Uint8Array): void => {
+    if (prints.size < max) prints.add(printOf(multihash))
+  }
+  const note = (peer: PeerId): void => add(peer.toMultihash().bytes)
   /** Noted before it is written: who looks meanwhile waits for the one who writes. */
   const noting = <Rest extends unknown[], T>(write: (peer: PeerId, ...rest: Rest) => T) => {
     return (peer: PeerId, ...rest: Rest): T => {
@@ -44,7 +48,7 @@ export async function watchStored(
     save: noting(peerStore.save.bind(peerStore))
   } satisfies Partial<PeerStore>)
   note(self)
-  for await (const key of datastore.queryKeys({ prefix: '/peers/' })) prints.add(printOf(multihashIn(key)))
+  for await (const key of datastore.queryKeys({ prefix: '/peers/' })) add(multihashIn(key))
   return { mayHave }
 }
 
