@@ -1,6 +1,7 @@
 import { type AttackInit, createRelayArena, type Figures } from '../floods/arena.ts'
 import { serviceAttacks } from '../floods/services.ts'
 import { stockRelay } from '../floods/stock.ts'
+import { attackCost } from './attack-cost.ts'
 import { compare, type Report } from './measure.ts'
 
 const honestP99MsMax = 20
@@ -31,7 +32,8 @@ export async function benchAbuse(only = ''): Promise<Report> {
   ].filter(([name]) => name.includes(only))
   await using arena = await createRelayArena({ fill: stockRelay, isMeasured: true })
   for (const [name, init] of runs) {
-    const figures = await arena.attack(name, { dialsMin: 20, quietMs: 2000, ...init })
+    const seen = await arena.attack(name, { dialsMin: 20, quietMs: 2000, ...init })
+    const figures = { ...seen, ...(await attackCost(arena, name, { quietMs: 2000, ...init })) }
     process.stderr.write(`${columns.map(([, width, cell]) => cell(figures).padStart(width)).join(' ')}\n`)
     Object.assign(report, measured(figures))
   }

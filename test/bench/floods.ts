@@ -1,4 +1,5 @@
 import { type AttackInit, createRelayArena, type Figures } from '../floods/arena.ts'
+import { attackCost } from './attack-cost.ts'
 import { compare, type Report } from './measure.ts'
 
 /** What the honest wait at most while somebody attacks, and the victim grows and takes at most, by what is sent. */
@@ -70,7 +71,7 @@ export async function benchFloods(only = ''): Promise<Report> {
   for (const [attack, kind, init] of runs.filter(([name]) => name.includes(only))) {
     await using arena = await createRelayArena({ isMeasured: true })
     const seen = await arena.attack(attack, { dialsMin: 20, quietMs: 1000, ...init })
-    const figures = { ...seen, ...(await arena.cost(attack, { quietMs: 1000, ...init })) }
+    const figures = { ...seen, ...(await attackCost(arena, attack, { quietMs: 1000, ...init })) }
     process.stderr.write(`${columns.map(([, width, cell]) => cell(figures).padStart(width)).join(' ')}\n`)
     Object.assign(report, measured(figures, kind))
   }

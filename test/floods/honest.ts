@@ -27,6 +27,8 @@ const { role, target } = JSON.parse(process.argv[2] ?? '') as HonestInit
 const pingEveryMs = 5
 /** libp2p ends a ping stream after ten seconds. */
 const pingsPerStream = 600
+/** Of how many whoever rests sends one: a stream on which nothing comes ends too. */
+const pingsPerRest = 200
 const pingBytes = 32
 const publishEveryMs = 100
 const dialEveryMs = 50
@@ -69,8 +71,9 @@ async function ping(): Promise<void> {
     if (series !== former) await former?.end()
   }
   setInterval(() => {
-    if (isResting) return
-    if (++asked % pingsPerStream === 0) void renew()
+    asked++
+    if (isResting && asked % pingsPerRest !== 0) return
+    if (asked % pingsPerStream === 0) void renew()
     const { pingsMs } = samples
     const answer = (series?.ping() ?? Promise.resolve(Infinity)).then((tookMs) => void pingsMs.push(tookMs))
     unanswered.add(answer)

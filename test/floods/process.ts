@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 
 /** A program of an arena: it writes one JSON object a line and is told what to do by lines. */
@@ -13,7 +13,6 @@ export interface Program extends AsyncDisposable {
 }
 
 const pageBytes = 4096
-const ticksPerSecond = 100
 
 /** Starts a program; its stderr goes to ours. */
 export function startProgram(command: readonly string[]): Program {
@@ -48,10 +47,14 @@ export function commandOf(module: URL, init: object = {}): string[] {
   return [process.execPath, ...flags, module.pathname, JSON.stringify(init)]
 }
 
-/** User and system time that a process has taken. */
+/**
+ * User and system time that the threads of a process have taken, to the nanosecond: proc(5)'s `stat` counts in ticks of
+ * 10 ms, as much as some attacks cost.
+ */
 export async function cpuMsOf(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
-  return ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1000
+  const threads = await readdir(`/proc/${pid}/task`)
+  const stats = await Promise.all(threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/schedstat`, 'utf8')))
+  return stats.reduce((sum, stat) => sum + Number(stat.split(' ', 1)[0]), 0) / 1e6
 }
 
 /** How long the main thread of a process has been ready to run and had no core; 0 where the kernel does not count it. */
