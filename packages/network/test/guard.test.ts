@@ -276,6 +276,17 @@ describe('a flood', () => {
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
   })
 
+  it('of pings that are long is cut by how many they would be: all of it is sent back', async () => {
+    await using victim = await startNode()
+    await using attacker = await createAttacker()
+    const connection = await attacker.dial(addressOf(victim))
+    const gone = nextEvent(victim.network, 'peer-disconnected')
+    const stream = await connection.newStream('/ipfs/ping/1.0.0')
+    stream.send(new Uint8Array(65_536))
+    await gone
+    expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
+  })
+
   it('of valid records beyond the budget is cut, and what came within it is kept', async () => {
     await using victim = await startNode({ guard: { budgets: { gossip: { perSecond: 1, burst: 50 } } } })
     await using attacker = await startNode()

@@ -20,6 +20,7 @@ import {
   type EntranceLimits,
   handshakeLimits,
   type HandshakeLimits,
+  pingBytes,
   requestBudgetDefault,
   requestBudgets,
   reservationsPerBlockMax,
@@ -354,7 +355,7 @@ class DefaultGuard implements HostGuard {
     const nowMs = this.#init.now()
     if (!standing.allow(name, budget, bytes, nowMs)) this.punish(peer, 'too-many-bytes')
     else if (!standing.allow('frames', this.#traffic.streamFrames, 1, nowMs)) this.punish(peer, 'too-many-frames')
-    else if (isPing && !standing.allow('pings', this.#traffic.pingFrames, 1, nowMs)) {
+    else if (isPing && !standing.allow('pings', this.#traffic.pingFrames, Math.ceil(bytes / pingBytes), nowMs)) {
       this.punish(peer, 'too-many-frames')
     }
   }

@@ -142,7 +142,10 @@ const otherBytes: Budget = { perSecond: 256 * 1024, burst: 4 * 2 ** 20 }
 const streamFrames: Budget = { perSecond: 4000, burst: 20_000 }
 
 /** Pings of libp2p's own protocol, each of which is sent back: a peer pings twice a minute, who measures a hundred a second. */
-const pingFrames: Budget = { perSecond: 200, burst: 1000 }
+const pingFrames: Budget = { perSecond: 200, burst: 400 }
+
+/** One of them: longer frames are sent back too, and count as many. */
+export const pingBytes = 32
 
 /** What one peer, or connection, may send below what is asked of any protocol: bytes, frames and streams. */
 export interface TrafficBudgets {
