@@ -125,6 +125,7 @@ describe('an RPC', () => {
 
   it.each([
     ['nothing', nothing, 1],
+    ['two messages', { ...nothing, messages: [{ topic: 'x' }, { topic: 'x' }] }, 17],
     ['three subscriptions', { ...nothing, subscriptions: [{}, {}, {}] }, 4],
     ['a change of the mesh', { ...nothing, control: { ...none, graft: [{ topicID: 'x' }] } }, 3],
     ['33 ids', { ...nothing, control: { ...none, ihave: [{ topicID: 'x', messageIDs: ids(33) }] } }, 7]

@@ -5,7 +5,7 @@ import type { RPC } from '@libp2p/gossipsub/message'
 import { recordBytesMax } from '@souk/records'
 import type { Guard } from '../guard/guard.ts'
 import { createFrameReader } from './frames.ts'
-import { idsPerUnit, intakeTurnMs, intakeWaitingBytesMax, meshChangeUnits } from './limits.ts'
+import { idsPerUnit, intakeTurnMs, intakeWaitingBytesMax, meshChangeUnits, messageUnits } from './limits.ts'
 import { createTurns, type Turns } from './turns.ts'
 
 /**
@@ -114,11 +114,11 @@ function readInTurn(stream: Stream, turns: Turns, sink: FrameSink): void {
 }
 
 /**
- * What an RPC costs to act on, whatever it says: one unit for itself and for each thing in it. A change of the mesh
- * makes gossipsub answer and keep a note of it.
+ * What an RPC costs to act on, whatever it says: one unit for itself and for each thing in it, more for a message. A
+ * change of the mesh makes gossipsub answer and keep a note of it.
  */
 export function unitsOf({ subscriptions, messages, control }: RPC): number {
-  const plain = 1 + subscriptions.length + messages.length
+  const plain = 1 + subscriptions.length + messages.length * messageUnits
   if (control === undefined) return plain
   const { ihave, iwant, idontwant, graft, prune } = control
   const lists = [...ihave, ...iwant, ...idontwant]
