@@ -12,6 +12,8 @@ export interface ItemSet {
   timestampMs(index: number): number
   /** The ids of the items `begin` to `end - 1`, 32 bytes each, in a fresh array. */
   ids(begin: number, end: number): Uint8Array
+  /** The same, written to the start of `target`. */
+  copyIds(range: { begin: number; end: number }, target: Uint8Array): void
   /** The 16-byte digest of the items `begin` to `end - 1` (protocol V1, "Fingerprint Algorithm"). */
   fingerprint(begin: number, end: number): Uint8Array
 }

@@ -23,13 +23,13 @@ const leafItemsMax = 128
 /** How full a leaf is when a tree is built at once: room for late arrivals without a split. */
 const leafItemsBuilt = 96
 
-/** Items between two marks of a leaf: a sum is taken from the nearest, over a sixteenth of a leaf at most. */
-const markedItems = 16
+/** Items between two marks of a leaf: a sum is taken from the nearest, two items away at most. */
+const markedItems = 4
 
 /** One stretch of the set with the sum of its ids. Only the single leaf of an empty tree is empty. */
 interface Leaf extends Columns {
   readonly sum: Uint32Array
-  /** Sums of its first 0, 16, 32, … ids, from when they are asked for until it changes: 2 bytes an item. */
+  /** Sums of its first 0, 4, 8, … ids, from when they are asked for until it changes: 8 bytes an item. */
   marks: Uint32Array | undefined
 }
 
@@ -58,6 +58,9 @@ export function createItemTree(items: Iterable<Item> = []): ItemTree {
 class TwoLevelTree implements ItemTree {
   readonly #leaves: Leaf[]
   #size = 0
+  /** Where sums are computed: 200 bytes of garbage less for each fingerprint, of which a session has thousands. */
+  readonly #sum = new Uint32Array(sumWords)
+  readonly #lower = new Uint32Array(sumWords)
   readonly #fingerprintOf = createFingerprinting()
   readonly #directory: Directory = { starts: new Uint32Array(1), sums: new Uint32Array(sumWords), freshTo: 0 }
 
@@ -118,35 +121,41 @@ class TwoLevelTree implements ItemTree {
 
   ids(begin: number, end: number): Uint8Array {
     const result = new Uint8Array((end - begin) * idBytes)
+    this.copyIds({ begin, end }, result)
+    return result
+  }
+
+  copyIds({ begin, end }: { begin: number; end: number }, target: Uint8Array): void {
     let at = begin
     for (let leafAt = this.#leafAt(begin); at < end; leafAt++) {
       const leaf = this.#leaf(leafAt)
       const from = at - start(this.#fresh(), leafAt)
       const to = Math.min(leaf.count, from + end - at)
-      result.set(leaf.ids.subarray(from * idBytes, to * idBytes), (at - begin) * idBytes)
+      target.set(leaf.ids.subarray(from * idBytes, to * idBytes), (at - begin) * idBytes)
       at += to - from
     }
-    return result
   }
 
   fingerprint(begin: number, end: number): Uint8Array {
-    const sum = this.#sumBefore(end)
-    subtractSum(sum, 0, this.#sumBefore(begin), 0)
-    return this.#fingerprintOf(sum, end - begin)
+    if (begin !== end) {
+      this.#sumBefore(begin, this.#lower)
+      this.#sumBefore(end, this.#sum)
+      subtractSum(this.#sum, 0, this.#lower, 0)
+    }
+    return this.#fingerprintOf(this.#sum, end - begin)
   }
 
   /** The sum of the ids before an index, from the nearest mark of its leaf. */
-  #sumBefore(index: number): Uint32Array {
+  #sumBefore(index: number, sum: Uint32Array): void {
     const { sums, starts } = this.#fresh()
     const leafAt = this.#leafAt(index)
     const leaf = this.#leaf(leafAt)
     const within = index - (starts[leafAt] as number)
     const mark = Math.min(Math.round(within / markedItems), Math.floor(leaf.count / markedItems))
-    const sum = sums.slice(leafAt * sumWords, (leafAt + 1) * sumWords)
+    copySum(sum, 0, sums, leafAt * sumWords)
     addSum(sum, 0, marksOf(leaf), mark * sumWords)
     for (let i = within; i < mark * markedItems; i++) subtractId(sum, 0, leaf.ids, i * idBytes)
     for (let i = mark * markedItems; i < within; i++) addId(sum, 0, leaf.ids, i * idBytes)
-    return sum
   }
 
   #find({ timestampMs, id }: Item): { leafAt: number; at: number } {

@@ -21,6 +21,7 @@ export function createItemVector(items: Iterable<Item>): ItemSet {
     rank: (bound) => rankInColumns({ timestamps, ids, count: timestamps.length }, bound),
     timestampMs: (index) => timestamps[index] as number,
     ids: (begin, end) => ids.slice(begin * idBytes, end * idBytes),
+    copyIds: ({ begin, end }, target) => target.set(ids.subarray(begin * idBytes, end * idBytes)),
     fingerprint(begin, end) {
       const sum = sums.slice(end * sumWords, (end + 1) * sumWords)
       subtractSum(sum, 0, sums, begin * sumWords)

@@ -1,5 +1,6 @@
 import { NegentropyError } from './error.ts'
 import { idBytes, timestampMsMax } from './limits.ts'
+import { noBytes } from './varint.ts'
 
 /** One element of a set, as the protocol sees it: when, and which. */
 export interface Item {
@@ -19,8 +20,6 @@ export interface Bound {
   /** 0 to 32 bytes; empty at infinity. */
   idPrefix: Uint8Array
 }
-
-const noBytes = new Uint8Array(0)
 
 /** The end of everything: the only bound above all items. */
 export const endBound: Bound = { timestampMs: Infinity, idPrefix: noBytes }
@@ -73,13 +72,12 @@ export function compareItems(a: Item, b: Item): number {
 }
 
 /**
- * The shortest bound that has `before` on its left and `after` on its right (protocol V1, "Bound").
- * It parts these two items of ours; a peer may hold others on either side of it.
+ * The shortest bound between two items of one time, that has `before` on its left and `after` on its right (protocol V1,
+ * "Bound"); between two of different times it is the time of the second. It parts these two items of ours; a peer may
+ * hold others on either side of it.
  */
-export function boundBetween(before: Item, after: Item): Bound {
-  const { timestampMs, id } = after
-  if (before.timestampMs !== timestampMs) return { timestampMs, idPrefix: noBytes }
+export function boundWithin(timestampMs: number, { before, after }: { before: Uint8Array; after: Uint8Array }): Bound {
   let common = 0
-  while (common < idBytes - 1 && before.id[common] === id[common]) common++
-  return { timestampMs, idPrefix: id.slice(0, common + 1) }
+  while (common < idBytes - 1 && before[common] === after[common]) common++
+  return { timestampMs, idPrefix: after.slice(0, common + 1) }
 }

@@ -155,12 +155,18 @@ export class MessageWriter {
     return Math.floor((this.#bytesMax - this.#length - this.#skipBytes() - rangeHeadBytesMax) / idBytes)
   }
 
-  putIds(upper: Bound, ids: Uint8Array): boolean {
-    if (!this.#fits(rangeHeadBytesMax + ids.length)) return false
+  /**
+   * Begins a list of as many ids as {@link MessageWriter.idsFitting} allows, or fewer.
+   *
+   * @returns Where they go, to be filled before anything else is written: a copy of each short list would be garbage at once.
+   */
+  putIds(upper: Bound, count: number): Uint8Array {
     this.#head(upper, modes.ids)
-    this.#varint(ids.length / idBytes)
-    this.#append(ids)
-    return true
+    this.#varint(count)
+    this.#grow(count * idBytes)
+    const from = this.#length
+    this.#length += count * idBytes
+    return this.#bytes.subarray(from, this.#length)
   }
 
   /** Ends a full frame with one fingerprint of all that did not fit, from the last bound on: there is always room. */

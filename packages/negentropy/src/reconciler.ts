@@ -1,6 +1,6 @@
 import { NegentropyError } from './error.ts'
 import type { ItemSet } from './item-set.ts'
-import { boundBetween, endBound, type Bound, type Item } from './item.ts'
+import { boundWithin, endBound, startBound, type Bound } from './item.ts'
 import {
   bucketsMax,
   frameBytesFloor,
@@ -11,11 +11,13 @@ import {
   messageBytesMaxDefault,
   protocolVersion,
   rangesMaxDefault,
+  rangesPerStep,
   resultsMaxDefault,
   roundsMaxDefault
 } from './limits.ts'
 import { type Interval, MessageWriter, readMessage, readVersion, type Range } from './message.ts'
 import { Told } from './told.ts'
+import { noBytes } from './varint.ts'
 
 /** How one side of a session behaves. Every bound has its default and reason in `limits.ts`. */
 export interface ReconcilerInit {
@@ -62,16 +64,31 @@ export interface Reconciler {
    * @throws NegentropyError with a code of the peer's doing: end the session and count it against the peer.
    */
   reconcile(message: Uint8Array): Reconciled
+  /**
+   * The same in small pieces: the largest message there is takes ten milliseconds, and a caller has others to see to.
+   * What is in hand is finished before the next message is begun.
+   *
+   * @returns Yields after every few ranges, about a tenth of a millisecond; the set may change between.
+   */
+  reconcileInSteps(message: Uint8Array): Generator<undefined, Reconciled, undefined>
 }
 
 /**
  * Starts one side of a session.
  *
- * @param items - What we have. It may change between two messages, not within a call.
+ * @param items - What we have. It may change between two messages and between two steps, not within a call.
  * @throws NegentropyError `bad-limit`.
  */
 export function createReconciler(items: ItemSet, init: ReconcilerInit): Reconciler {
   return new Session(items, init)
+}
+
+/** Work that may be put aside wherever it yields. */
+type Steps<T> = Generator<undefined, T, undefined>
+
+interface Located {
+  readonly range: Range
+  readonly stretch: Stretch
 }
 
 /** A stretch of our own items and the bound that ends it on the wire. */
@@ -112,22 +129,30 @@ class Session implements Reconciler {
   }
 
   reconcile(message: Uint8Array): Reconciled {
+    const steps = this.reconcileInSteps(message)
+    for (;;) {
+      const { value, done } = steps.next()
+      if (done === true) return value
+    }
+  }
+
+  *reconcileInSteps(message: Uint8Array): Steps<Reconciled> {
     if (this.#state === 'ended') throw new NegentropyError('session-ended', 'a message after the end of the session')
     if (this.#init.initiator && this.#state === 'fresh') throw new NegentropyError('misuse', 'initiate() comes first')
     this.#state = 'ended'
-    const result = this.#answer(asPlainBytes(message))
+    const result = yield* this.#answer(asPlainBytes(message))
     if (!result.done) this.#state = 'open'
     return result
   }
 
-  #answer(message: Uint8Array): Reconciled {
+  *#answer(message: Uint8Array): Steps<Reconciled> {
     if (++this.#rounds > this.#init.roundsMax) {
       throw new NegentropyError('too-many-rounds', `more than ${this.#init.roundsMax} messages in one session`)
     }
     if (readVersion(message, this.#init) !== protocolVersion) return this.#offerVersion()
     const rangesMax = Math.min(this.#init.rangesMax, this.#init.rangesPerRangeMax * this.#asked)
     const ranges = readMessage(message, { ...this.#init, rangesMax })
-    return this.#init.initiator ? this.#asInitiator(ranges) : this.#asResponder(ranges)
+    return yield* this.#init.initiator ? this.#asInitiator(ranges) : this.#asResponder(ranges)
   }
 
   /** A responder tells the version it speaks, and the peer may start again with that (protocol V1, "Message"). */
@@ -136,11 +161,16 @@ class Session implements Reconciler {
     return { reply: Uint8Array.of(protocolVersion), have: [], need: [], done: true }
   }
 
-  #asInitiator(ranges: readonly Range[]): Reconciled {
+  *#asInitiator(ranges: readonly Range[]): Steps<Reconciled> {
     const have: Uint8Array[] = []
     const need: Uint8Array[] = []
     const reply = this.#reply()
-    for (const { range, stretch } of this.#located(ranges)) {
+    for (const located of this.#located(ranges)) {
+      if (located === undefined) {
+        yield
+        continue
+      }
+      const { range, stretch } = located
       if (range.kind === 'ids') {
         const difference = compareIds(this.#items.ids(stretch.begin, stretch.end), range.ids)
         have.push(...difference.onlyOurs)
@@ -153,10 +183,15 @@ class Session implements Reconciler {
     return message.length === 1 ? { have, need, done: true } : { reply: message, have, need, done: false }
   }
 
-  #asResponder(ranges: readonly Range[]): Reconciled {
+  *#asResponder(ranges: readonly Range[]): Steps<Reconciled> {
     this.#told?.begin(ranges)
     const reply = this.#reply()
-    for (const { range, stretch } of this.#located(ranges)) {
+    for (const located of this.#located(ranges)) {
+      if (located === undefined) {
+        yield
+        continue
+      }
+      const { range, stretch } = located
       if (!(range.kind === 'ids' ? reply.answerIds(range.ids, stretch) : reply.answer(range, stretch))) break
     }
     const message = this.#send(reply)
@@ -164,13 +199,18 @@ class Session implements Reconciler {
     return { reply: message, have: [], need: [], done: message.length === 1 }
   }
 
-  /** Each range of a message with our own items in it. */
-  *#located(ranges: readonly Range[]): Generator<{ range: Range; stretch: Stretch }> {
-    let begin = 0
-    for (const range of ranges) {
-      const end = range.upper.timestampMs === Infinity ? this.#items.size : this.#items.rank(range.upper)
-      yield { range, stretch: { begin, end, upper: range.upper } }
-      begin = end
+  /** Each range of a message with our own items in it; undefined now and then, when a step ends. */
+  *#located(ranges: readonly Range[]): Generator<Located | undefined, void, undefined> {
+    let [lower, begin] = [startBound, 0]
+    for (const [at, range] of ranges.entries()) {
+      if (at % rangesPerStep === rangesPerStep - 1) {
+        yield undefined
+        begin = this.#items.rank(lower)
+      }
+      const { upper } = range
+      const end = upper.timestampMs === Infinity ? this.#items.size : this.#items.rank(upper)
+      yield { range, stretch: { begin, end, upper } }
+      ;[lower, begin] = [upper, end]
     }
   }
 
@@ -232,6 +272,7 @@ class Reply {
 
   /** Lists a small stretch and cuts a large one into fingerprints; false when the frame is full. */
   split({ begin, end, upper }: Stretch): boolean {
+    this.#at = begin
     const count = end - begin
     if (count <= listedMax) return this.#list({ begin, end, upper })
     const buckets = bucketsFor(count)
@@ -270,7 +311,8 @@ class Reply {
     const cut = Math.min(end, begin + fitting)
     if (fitting < 0 || (cut === begin && cut < end)) return this.#stop()
     this.#told?.list(cut - begin, this.#items.size)
-    this.#writer.putIds(cut === end ? upper : this.#boundAt(cut), this.#items.ids(begin, cut))
+    const room = this.#writer.putIds(cut === end ? upper : this.#boundAt(cut), cut - begin)
+    this.#items.copyIds({ begin, end: cut }, room)
     this.#at = cut
     return cut === end || this.#stop()
   }
@@ -282,11 +324,10 @@ class Reply {
 
   /** The shortest bound between an item of ours and the one before it. */
   #boundAt(index: number): Bound {
-    return boundBetween(this.#item(index - 1), this.#item(index))
-  }
-
-  #item(index: number): Item {
-    return { timestampMs: this.#items.timestampMs(index), id: this.#items.ids(index, index + 1) }
+    const [before, timestampMs] = [this.#items.timestampMs(index - 1), this.#items.timestampMs(index)]
+    if (before !== timestampMs) return { timestampMs, idPrefix: noBytes }
+    const ids = this.#items.ids(index - 1, index + 1)
+    return boundWithin(timestampMs, { before: ids.subarray(0, idBytes), after: ids.subarray(idBytes) })
   }
 }
 

@@ -1,6 +1,9 @@
 import { NegentropyError } from './error.ts'
 import { varintBytesMax } from './limits.ts'
 
+/** Most bounds are times alone, and a view is 200 bytes, however little it shows. */
+export const noBytes: Uint8Array = new Uint8Array(0)
+
 /** A place in a message that is being read. */
 export interface Cursor {
   readonly bytes: Uint8Array
@@ -52,6 +55,7 @@ export function readVarint(cursor: Cursor): number {
 
 /** Takes the next `length` bytes as a view, and moves the cursor past them. */
 export function readBytes(cursor: Cursor, length: number): Uint8Array {
+  if (length === 0) return noBytes
   const end = cursor.at + length
   if (end > cursor.bytes.length) {
     throw new NegentropyError('truncated', `${length} bytes expected, ${cursor.bytes.length - cursor.at} left`)

@@ -66,6 +66,9 @@ export function runItemSetTests(name: string, create: (items: Iterable<Item>) =>
                 .map((item) => toHex(item.id))
                 .join('')
             )
+            const copied = new Uint8Array(32 * (end - begin))
+            set.copyIds({ begin, end }, copied)
+            expect(toHex(copied)).toBe(toHex(set.ids(begin, end)))
             expect(toHex(set.fingerprint(begin, end))).toBe(model.fingerprint(begin, end))
           }
         ),

@@ -7,9 +7,11 @@ import {
   NegentropyError,
   type Item,
   type ItemSet,
+  type Reconciled,
   type Reconciler,
   type ReconcilerInit
 } from '../src/index.ts'
+import { MessageWriter } from '../src/message.ts'
 import { anyItem } from './item-set-suite.ts'
 import { keyOf } from './model.ts'
 import { fromHex, itemOf, reconcileFully, toHex } from './session.ts'
@@ -141,7 +143,65 @@ describe('reconciler', () => {
     }
     expect(all.filter((item) => !tree.has(item)).every((item) => need.has(toHex(item.id)))).toBe(true)
   })
+
+  it('takes the largest message in steps of a few ranges, and answers as it would in one go', () => {
+    const items = Array.from({ length: 5_000 }, (_, n) => itemOf(n, nowMs + n))
+    const [inOne, inSteps] = [items, items].map((held) =>
+      createReconciler(createItemTree(held), { initiator: false, rangesMax: 2_048 })
+    ) as [Reconciler, Reconciler]
+    const message = fingerprintsOf(2_040)
+    const { outcome, steps } = stepped(inSteps, message, () => undefined)
+    expect(outcome).toEqual(inOne.reconcile(message))
+    expect(steps).toBeGreaterThanOrEqual(2_040 / 8 - 1)
+  })
+
+  it('finds what did not change while a set changes between two steps, before and behind what is compared', () => {
+    const all = Array.from({ length: 3_000 }, (_, n) => itemOf(n, nowMs + n))
+    const [here, there] = [createItemTree(all.filter((_, n) => n % 50 !== 0)), createItemTree(all)]
+    const initiator = createReconciler(here, { initiator: true })
+    const responder = createReconciler(there, { initiator: false })
+    const need = new Set<string>()
+    let changes = 0
+    const change = (): void => {
+      const [late, early] = [++changes, ++changes].map((n) => itemOf(10_000 + n, nowMs + ((n * 37) % 3_000)))
+      here.insert(early!)
+      there.insert(late!)
+      there.delete(all[(changes * 50 + 1) % 3_000]!)
+    }
+    let message: Uint8Array | undefined = initiator.initiate()
+    while (message) {
+      const { reply } = stepped(responder, message, change).outcome
+      const { outcome } = stepped(initiator, reply!, change)
+      for (const id of outcome.need) need.add(toHex(id))
+      message = outcome.reply
+    }
+    expect(changes).toBeGreaterThan(20)
+    expect(all.filter((item) => !here.has(item)).every((item) => need.has(toHex(item.id)))).toBe(true)
+  })
 })
+
+/** Takes a message step by step; something happens between two of them. */
+function stepped(
+  reconciler: Reconciler,
+  message: Uint8Array,
+  between: () => void
+): { outcome: Reconciled; steps: number } {
+  const work = reconciler.reconcileInSteps(message)
+  for (let steps = 0; ; steps++) {
+    const { value, done } = work.next()
+    if (done === true) return { outcome: value, steps }
+    between()
+  }
+}
+
+/** A message of ranges of two milliseconds each, of which nothing is true. */
+function fingerprintsOf(ranges: number): Uint8Array {
+  const writer = new MessageWriter({ frameBytesMax: 2 ** 20, rangesMax: ranges + 2 })
+  for (let n = 1; n <= ranges; n++) {
+    writer.putFingerprint({ timestampMs: nowMs + 2 * n, idPrefix: new Uint8Array(0) }, new Uint8Array(16))
+  }
+  return writer.finish()
+}
 
 describe('reconciler against a hostile peer', () => {
   it.each(vectors.invalidMessages)('refuses $name: $code', ({ hex, code }) => {

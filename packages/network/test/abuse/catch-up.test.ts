@@ -112,6 +112,7 @@ describe('a bomb for whoever compares sets', () => {
             rank: (bound) => items.rank(bound),
             timestampMs: (index) => items.timestampMs(index),
             ids: (begin, end) => items.ids(begin, end),
+            copyIds: (range, target) => items.copyIds(range, target),
             fingerprint: (begin, end) => {
               workMs += 20 / rangesPerRangeMax
               return items.fingerprint(begin, end)
