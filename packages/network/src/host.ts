@@ -26,7 +26,7 @@ import {
   pingTimeoutMs,
   type RelayLimits,
   relayLimits,
-  streamsPerConnectionMax,
+  streamsPerConnectionDefault,
   streamWindowBytes
 } from './limits.ts'
 import { announcements, introductions } from './introductions.ts'
@@ -77,6 +77,8 @@ export interface HostInit {
   readonly now?: () => number
   /** Connections at once. Default: `connectionsMax` of the role. */
   readonly connectionsMax?: number
+  /** Streams that one connection may have open at a time, each way. Default: {@link streamsPerConnectionDefault}. */
+  readonly streamsPerConnectionMax?: number
   /** What a relay does for peers behind NAT; what is left out is as in `relayLimits`. */
   readonly relay?: Partial<RelayLimits>
 }
@@ -92,6 +94,7 @@ export async function createHost(
 ): Promise<Host> {
   const { datastore, privateKey, guard } = components
   const connections = init.connectionsMax ?? connectionsMax[init.role]
+  const streams = init.streamsPerConnectionMax ?? streamsPerConnectionDefault
   const isReal = init.transports === undefined || init.transports === 'real'
   const quic = isReal ? await quicFor(init.listen) : []
   const puncher = await createPuncher()
@@ -107,8 +110,8 @@ export async function createHost(
       guard.muxer(
         yamux({
           enableKeepAlive: false,
-          maxInboundStreams: streamsPerConnectionMax,
-          maxOutboundStreams: streamsPerConnectionMax,
+          maxInboundStreams: streams,
+          maxOutboundStreams: streams,
           streamOptions: { maxStreamWindowSize: streamWindowBytes }
         })
       )

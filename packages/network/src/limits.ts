@@ -58,7 +58,7 @@ export const storedPeersMax = 200_000
 export const streamWindowBytes = 1 << 20
 
 /** Streams that one connection may have open at a time. */
-export const streamsPerConnectionMax = 128
+export const streamsPerConnectionDefault = 128
 
 /** What a relay does for peers that cannot be reached. */
 export interface RelayLimits {

@@ -287,6 +287,21 @@ describe('a flood', () => {
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
   })
 
+  it('of streams that are opened and left leaves no more open than a connection may have', async () => {
+    await using victim = await startNode({ streamsPerConnectionMax: 16 })
+    await using attacker = await createAttacker()
+    const connection = await attacker.dial(addressOf(victim))
+    const { muxer } = connection as unknown as { muxer: { createStream(): Promise<Stream> } }
+    const ended = Promise.withResolvers<void>()
+    let left = 20
+    for (let opened = 0; opened < 36; opened++) {
+      const stream = await muxer.createStream()
+      stream.addEventListener('close', () => --left === 0 && ended.resolve())
+    }
+    await ended.promise
+    expect(victim.network.libp2p.getConnections()[0]?.streams.length).toBeLessThanOrEqual(16)
+  })
+
   it('of valid records beyond the budget is cut, and what came within it is kept', async () => {
     await using victim = await startNode({ guard: { budgets: { gossip: { perSecond: 1, burst: 50 } } } })
     await using attacker = await startNode()

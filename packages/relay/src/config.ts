@@ -17,6 +17,7 @@ import {
   sharesDefault,
   shelfLimits,
   strangersPerSecondFree,
+  streamsPerConnectionDefault,
   trafficBudgets,
   unsentBytesDefault
 } from '@souk/network'
@@ -86,6 +87,7 @@ const configSchema = strict({
     max: whole(connectionsMax, { max: 100_000 }),
     perAddressMax: whole(connectionsPerAddressMax, { max: 100_000 }),
     perBlockMax: whole(connectionsPerBlockMax, { max: 100_000 }),
+    streamsMax: whole(streamsPerConnectionDefault, { min: 16, max: 10_000 }),
     countLoopback: flag(false),
     entrance: part({ ...budgetKeys(entranceBudget), waitingMax: whole(entranceWaitingMax, { max: 100_000 }) }),
     handshakesMax: whole(handshakeLimits.max, { max: 100_000 }),

@@ -243,6 +243,7 @@ async function startNetwork(
           ...config.work
         },
         connectionsMax: connections.max,
+        streamsPerConnectionMax: connections.streamsMax,
         catchUpsMax: config.catchUpsMax,
         dhtLimits: config.dht,
         relay: { ...circuit, connectionBytes: BigInt(circuit.connectionBytes) },
