@@ -2,7 +2,8 @@ import { getEventListeners } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { workTurnMs } from '../src/catch-up/limits.ts'
-import { createPacer } from '../src/catch-up/pacer.ts'
+import { createPacer, type Rest } from '../src/catch-up/pacer.ts'
+import { createTurns } from '../src/gossip/turns.ts'
 import type { Budget } from '../src/guard/bucket.ts'
 import { type Guest, Places } from '../src/catch-up/places.ts'
 
@@ -53,7 +54,8 @@ describe('a pacer', () => {
 
   function pacerFor(budget: Budget) {
     const clock = { ms: 0 }
-    return { clock, pacer: createPacer({ budget, clock: () => clock.ms, cpuMs: () => clock.ms }) }
+    const time = (): number => clock.ms
+    return { clock, pacer: createPacer({ budget, turns: createTurns(workTurnMs), clock: time, cpuMs: time }) }
   }
 
   it('runs one task at a time, and says what each took', async () => {
@@ -66,10 +68,12 @@ describe('a pacer', () => {
       running.push(`${name} ends`)
       return name
     }
-    const both = await Promise.all(['a', 'b'].map((name) => pacer.run(task(name), { signal, parties: [name] })))
-    expect(both).toEqual([
-      { value: 'a', tookMs: 7 },
-      { value: 'b', tookMs: 7 }
+    const took: number[] = []
+    const options = { signal, charge: (ms: number) => void took.push(ms) }
+    const both = await Promise.all(['a', 'b'].map((name) => pacer.run(task(name), { ...options, parties: [name] })))
+    expect([both, took]).toEqual([
+      ['a', 'b'],
+      [7, 7]
     ])
     expect(running).toEqual(['a begins', 'a ends', 'b begins', 'b ends'])
   })
@@ -101,21 +105,21 @@ describe('a pacer', () => {
     await other.run(async () => void (its.ms += 15), { signal, parties: ['a'] })
     const later = other.run(async () => 'in time', { signal, parties: ['a'] })
     its.ms += 5
-    expect(await later).toMatchObject({ value: 'in time' })
+    expect(await later).toBe('in time')
   })
 
   it('goes on after a task that failed, and counts it', async () => {
     const { pacer, clock } = pacerFor({ perSecond: 1000, burst: 10 })
-    const failing = pacer.run(
-      async () => {
-        clock.ms += 12
-        throw new Error('no')
-      },
-      { signal, parties: ['a'] }
-    )
+    const took: number[] = []
+    const options = { signal, parties: ['a'], charge: (ms: number) => void took.push(ms) }
+    const failing = pacer.run(async () => {
+      clock.ms += 12
+      throw new Error('no')
+    }, options)
     await expect(failing).rejects.toThrow('no')
     clock.ms += 2
-    expect(await pacer.run(async () => 1, { signal, parties: ['a'] })).toEqual({ value: 1, tookMs: 0 })
+    expect(await pacer.run(async () => 1, options)).toBe(1)
+    expect(took).toEqual([12, 0])
   })
 
   it('leaves nothing on a signal that goes on', async () => {
@@ -132,6 +136,41 @@ describe('a pacer', () => {
     void all.then(() => (isDone = true))
     for (; !isDone; rounds++) await setImmediate()
     expect(rounds).toBeGreaterThanOrEqual(8)
+  })
+
+  /** Twenty steps of half a turn each. */
+  const long = (clock: { ms: number }) => async (rest: Rest) => {
+    for (let step = 0; step < 20; step++) {
+      busyFor(workTurnMs / 2)
+      clock.ms += 1
+      await rest()
+    }
+  }
+
+  it('lets everybody else get on within a task, and does not count what they do meanwhile', async () => {
+    const { pacer, clock } = pacerFor({ perSecond: 1000, burst: 1000 })
+    let [isDone, rounds, tookMs] = [false, 0, 0]
+    const charge = (ms: number): void => void (tookMs = ms)
+    const all = pacer.run(long(clock), { signal, parties: ['a'], charge }).then(() => (isDone = true))
+    for (; !isDone; rounds++) {
+      await setImmediate()
+      clock.ms += 100
+    }
+    await all
+    expect(rounds).toBeGreaterThanOrEqual(8)
+    expect(tookMs).toBe(20)
+  })
+
+  it('ends a task within itself when its peer has gone, and charges for what was done', async () => {
+    const { pacer, clock } = pacerFor({ perSecond: 1000, burst: 1000 })
+    const stop = new AbortController()
+    let tookMs = 0
+    const charge = (ms: number): void => void (tookMs = ms)
+    const running = pacer.run(long(clock), { signal: stop.signal, parties: ['a'], charge })
+    setTimeout(() => stop.abort(new Error('gone')))
+    await expect(running).rejects.toThrow('gone')
+    expect(tookMs).toBeGreaterThanOrEqual(1)
+    expect(tookMs).toBeLessThan(20)
   })
 })
 

@@ -1,23 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createTurns } from '../gossip/turns.ts'
+import type { Turns } from '../gossip/turns.ts'
 import { type Budget, TokenBucket } from '../guard/bucket.ts'
-import { workTurnMs } from './limits.ts'
 
 /** Whose work it is: who has had least goes first, by the first of these names, then by the next. */
 export type Parties = readonly string[]
+
+/**
+ * To be called by a task between two steps of a fraction of a millisecond. Undefined while its turn lasts, else to be awaited:
+ * meanwhile everybody else gets on, and nothing counts as the task's.
+ *
+ * @throws The signal's reason, when nobody waits for the task any more.
+ */
+export type Rest = () => Promise<void> | undefined
 
 /** Does what costs time one task after the other, and no more of it than a budget of milliseconds allows. */
 export interface Pacer {
   /**
    * Waits for its turn and for the budget, then runs the task.
    *
-   * @returns What the task did, and how long it took.
+   * @param options.charge - Told how many milliseconds it worked, whatever came of it.
    * @throws The signal's reason while waiting; whatever the task throws.
    */
   run<T>(
-    task: () => Promise<T>,
-    options: { signal: AbortSignal; parties: Parties }
-  ): Promise<{ value: T; tookMs: number }>
+    task: (rest: Rest) => Promise<T>,
+    options: { signal: AbortSignal; parties: Parties; charge?: (tookMs: number) => void }
+  ): Promise<T>
 }
 
 /** Parties whose work is remembered; those that had some longest ago are forgotten. */
@@ -29,15 +36,15 @@ const partiesMax = 2000
  * had asked for together kept all others waiting for as long as the burst lasted. So it is done in turns.
  *
  * @param init.budget - Milliseconds of work, not of waiting.
+ * @param init.turns - Shared with what else is done for the same peers.
  * @param init.cpuMs - What this thread has worked so far. Not the time of day: on a machine that others load, an honest
  * peer would pay for them.
  */
-export function createPacer(init: { budget: Budget; clock: () => number; cpuMs: () => number }): Pacer {
-  const { clock, budget } = init
+export function createPacer(init: { budget: Budget; turns: Turns; clock: () => number; cpuMs: () => number }): Pacer {
+  const { clock, budget, turns } = init
   const bucket = new TokenBucket(budget, clock())
   const usedMs = new Map<string, number>()
   const waiting = new Set<Waiting>()
-  const turns = createTurns(workTurnMs)
   let working = false
 
   async function workOn(): Promise<void> {
@@ -66,16 +73,26 @@ export function createPacer(init: { budget: Budget; clock: () => number; cpuMs: 
   }
 
   return {
-    run: (task, { signal, parties }) =>
+    run: (task, { signal, parties, charge }) =>
       new Promise((resolve, reject) => {
         const work = async (): Promise<void> => {
           signal.removeEventListener('abort', giveUp)
-          const startedMs = init.cpuMs()
-          const outcome = task()
+          const meter = createMeter(init.cpuMs)
+          const restUntil = async (turn: Promise<void>): Promise<void> => {
+            const goOn = meter.pause()
+            for (let next: Promise<void> | undefined = turn; next !== undefined; next = turns.wait()) await next
+            goOn()
+            signal.throwIfAborted()
+          }
+          const outcome = task(() => {
+            const turn = turns.wait()
+            return turn === undefined ? undefined : restUntil(turn)
+          })
           await Promise.allSettled([outcome])
-          const tookMs = init.cpuMs() - startedMs
+          const tookMs = meter.tookMs()
           note(parties, tookMs)
-          resolve(outcome.then((value) => ({ value, tookMs })))
+          charge?.(tookMs)
+          resolve(outcome)
         }
         const one = { parties, work }
         function giveUp(): void {
@@ -87,6 +104,25 @@ export function createPacer(init: { budget: Budget; clock: () => number; cpuMs: 
         waiting.add(one)
         void workOn()
       })
+  }
+}
+
+interface Meter {
+  tookMs(): number
+  /** Returns what ends the pause. */
+  pause(): () => void
+}
+
+/** Counts from now on. */
+function createMeter(cpuMs: () => number): Meter {
+  let fromMs = cpuMs()
+  const tookMs = (): number => cpuMs() - fromMs
+  return {
+    tookMs,
+    pause() {
+      const workedMs = tookMs()
+      return () => void (fromMs = cpuMs() - workedMs)
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
-import { createReconciler, NegentropyError, type Reconciler } from '@souk/negentropy'
+import { createReconciler, NegentropyError, type Reconciled, type Reconciler } from '@souk/negentropy'
 import { recordIdOfDigest, sameBytes } from '@souk/records'
 import { createDeadline } from '../deadline.ts'
 import { createTurns, type Turns } from '../gossip/turns.ts'
@@ -46,7 +46,7 @@ import {
   workTurnMs
 } from './limits.ts'
 import { createLink, endStream, type Link } from './link.ts'
-import { createPacer, type Pacer } from './pacer.ts'
+import { createPacer, type Pacer, type Rest } from './pacer.ts'
 import { type Guest, Places } from './places.ts'
 import type { PartitionId, RecordReader, SyncSource } from './source.ts'
 
@@ -75,9 +75,9 @@ export function createSyncServer(
   const { guard } = components
   const { clock, cpuMs, sessionsMax: most } = init
   const places = new Places({ most, perPeerMax: sessionsPerPeerMax, turnMs, clock })
-  const pacer = createPacer({ budget: workBudget, clock, cpuMs })
-  const answers = new Answers(() => components.records.lastSequence)
   const turns = createTurns(workTurnMs)
+  const pacer = createPacer({ budget: workBudget, turns, clock, cpuMs })
+  const answers = new Answers(() => components.records.lastSequence)
 
   return async (stream, { remotePeer: peer, remoteAddr }) => {
     using ending = createDeadline(sessionMsMax, () => new SyncError('broken', 'the session took too long'))
@@ -209,13 +209,15 @@ class Session {
   }
 
   /** Comparing sets is our work for a few bytes of theirs: it is paced, and charged for what it took. */
-  async #work<T>(task: () => Promise<T>): Promise<T | undefined> {
+  async #work<T>(task: (rest: Rest) => Promise<T>): Promise<T | undefined> {
     const { peer, pacer, signal, guest } = this.#init
     const { guard } = this.#components
     if (!guard.allow(peer, 'sync-work', 0)) return undefined
-    const { value, tookMs } = await pacer.run(task, { signal, parties: [guest.block, guest.peer] })
-    guard.charge(peer, 'sync-work', tookMs)
-    return value
+    return pacer.run(task, {
+      signal,
+      parties: [guest.block, guest.peer],
+      charge: (tookMs) => guard.charge(peer, 'sync-work', tookMs)
+    })
   }
 
   async #partitions(scope: Scope, summary: Uint8Array): Promise<Uint8Array> {
@@ -239,14 +241,21 @@ class Session {
   async #reconcile(partition: PartitionId, message: Uint8Array): Promise<Uint8Array | undefined> {
     const name = `${partition.market} ${partition.channel} ${partition.day}`
     const reconciler = this.#reconcilers.get(name) ?? (await this.#start(name, partition))
-    return this.#work(async () => this.#compare(name, reconciler, message))
-  }
-
-  #compare(name: string, reconciler: Reconciler, message: Uint8Array): Uint8Array {
-    try {
-      const { reply, done } = reconciler.reconcile(message)
+    return this.#work(async (rest) => {
+      const { reply, done } = await this.#compare(reconciler, message, rest)
       if (done) this.#reconcilers.delete(name)
       return encodeReconciled(reply ?? new Uint8Array(0))
+    })
+  }
+
+  async #compare(reconciler: Reconciler, message: Uint8Array, rest: Rest): Promise<Reconciled> {
+    try {
+      const steps = reconciler.reconcileInSteps(message)
+      for (;;) {
+        const { value, done } = steps.next()
+        if (done === true) return value
+        await rest()
+      }
     } catch (cause) {
       if (!(cause instanceof NegentropyError)) throw cause
       const code = cause.code === 'asked-again' ? cause.code : 'bad-reconciliation'
