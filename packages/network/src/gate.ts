@@ -4,15 +4,17 @@ import {
   type AnyRecord,
   type Channel,
   createVerifier,
+  isRefusal,
+  isTooLittleWork,
+  type Opened,
   type OpenRules,
   type Priced,
   openRecord,
   openRecordsAside,
-  RecordError,
   type RecordErrorCode,
   type RecordId,
+  type Refusal,
   reopenRecord,
-  TooLittleWorkError,
   topicOf,
   type Verifier
 } from '@souk/records'
@@ -109,7 +111,7 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
     const rules = { nowMs: init.now(), verifier }
     const opened = await openPriced(list, { price, store, rules })
     return opened.map((one, index) => {
-      if (!(one instanceof RecordError)) return placed(one, source)
+      if (!isRefusal(one)) return placed(one, source)
       const refusal = refusalOf(one, list[index] as Uint8Array, rules.nowMs)
       return isUntimely(refusal) ? { ...refusal, verdict: untimely(source, refusal) } : refusal
     })
@@ -186,11 +188,11 @@ function countArrivals(
 async function openPriced(
   list: readonly Uint8Array[],
   { price, store, rules }: { price: Price; store: RecordStore; rules: OpenRules & { readonly verifier: Verifier } }
-): Promise<readonly (AnyRecord | RecordError)[]> {
+): Promise<readonly Opened[]> {
   const opened = await openRecordsAside(list, { ...rules, asks: (claim) => price.asks(claim) })
-  if (!opened.some((one) => one instanceof TooLittleWorkError)) return opened
-  const asSuccessor = async (one: AnyRecord | RecordError, index: number): Promise<AnyRecord | RecordError> => {
-    if (!(one instanceof TooLittleWorkError) || !isWorthASuccessor(one.claimed, price)) return one
+  if (!opened.some(isTooLittleWork)) return opened
+  const asSuccessor = async (one: Opened, index: number): Promise<Opened> => {
+    if (!isTooLittleWork(one) || !isWorthASuccessor(one.claimed, price)) return one
     if ((await store.holdsSlot?.(one.claimed)) !== true) return one
     const [again] = await openRecordsAside(list.slice(index, index + 1), rules)
     return again ?? one
@@ -203,9 +205,9 @@ function isWorthASuccessor({ kind, bytes, work, createdAtMs, expiresAtMs }: AnyR
   return (work?.bits ?? 0) >= asked
 }
 
-function refusalOf(error: RecordError, bytes: Uint8Array, nowMs: number): GateResult {
-  const { code } = error
-  if (error instanceof TooLittleWorkError) return { verdict: 'ignore', code, id: error.claimed.id }
+function refusalOf(refusal: Refusal, bytes: Uint8Array, nowMs: number): GateResult {
+  const { refused: code } = refusal
+  if (isTooLittleWork(refusal)) return { verdict: 'ignore', code, id: refusal.claimed.id }
   return { verdict: verdictOf(code, bytes, nowMs), code }
 }
 

@@ -94,3 +94,8 @@ function readHead(bytes: Uint8Array, offset: number): { value: number; next: num
   for (let index = 1; index <= length; index++) value = value * 256 + (bytes[offset + index] ?? 0)
   return { value, next: offset + 1 + length }
 }
+
+/** True for a map as it is decoded. */
+export function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+}

@@ -26,6 +26,17 @@ export type RecordErrorCode =
   | 'bad-money'
   | 'currency-mismatch'
 
+/**
+ * Why bytes from a peer were not opened, where nobody is to be told by an error: a stack takes 13 µs, more than all the
+ * checks before it, and what is refused comes five thousand at a time.
+ */
+export interface Refusal {
+  readonly refused: RecordErrorCode
+  readonly message: string
+  /** What a check threw, where one did. */
+  readonly cause?: RecordError
+}
+
 /** The one error of this package. `code` is stable; the message states the value, the bound and the remedy. */
 export class RecordError extends Error {
   readonly code: RecordErrorCode

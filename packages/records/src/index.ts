@@ -16,7 +16,7 @@ export { categories, isCategory, isCategoryId, topCategory } from './categories.
 export type { Category } from './categories.ts'
 export { channelOf, topicOf } from './channel.ts'
 export type { Channel } from './channel.ts'
-export { RecordError } from './errors.ts'
+export { RecordError, type Refusal } from './errors.ts'
 export type { RecordErrorCode } from './errors.ts'
 export { createPhrase, didFromKey, identityFromPhrase, keyFromDid, nymFromKey, signerFromKey } from './identity.ts'
 export type { Did, Identity, Signer } from './identity.ts'
@@ -45,21 +45,12 @@ export {
   verifyStatement
 } from './receipt.ts'
 export type { OpenedReceipt, Receipt, Statement } from './receipt.ts'
-export {
-  compareEvidence,
-  compareForSlot,
-  isRecordId,
-  openRecord,
-  openRecordAside,
-  openRecordsAside,
-  preimageOf,
-  recordDigest,
-  recordIdOfDigest,
-  reopenRecord,
-  TooLittleWorkError,
-  sealRecord
-} from './record.ts'
-export type { AnyRecord, OpenRules, RecordDraft, RecordId, SealOptions, SoukRecord, WorkClaim } from './record.ts'
+export { isRefusal, isTooLittleWork, openRecord, openRecordAside, openRecordsAside, reopenRecord } from './opening.ts'
+export type { Opened, OpenRules, TooLittleWork, WorkClaim } from './opening.ts'
+export { isRecordId, recordDigest, recordIdOfDigest } from './record-id.ts'
+export type { RecordId } from './record-id.ts'
+export { compareEvidence, compareForSlot, preimageOf, sealRecord } from './record.ts'
+export type { AnyRecord, RecordDraft, SealOptions, SoukRecord } from './record.ts'
 export { createVerifier, verifySignature } from './signature.ts'
 export type { SignatureInput, Verifier, Verify } from './signature.ts'
 export { cleanText, isCleanLine, isCleanText } from './text.ts'

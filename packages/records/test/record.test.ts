@@ -1,3 +1,4 @@
+import { decode } from '@ipld/dag-cbor'
 import {
   type AnyRecord,
   channelOf,
@@ -5,8 +6,10 @@ import {
   createVerifier,
   encodeCanonical,
   isRecordId,
+  isTooLittleWork,
   openRecord,
   openRecordAside,
+  openRecordsAside,
   recordBytesMax,
   recordDigest,
   RecordError,
@@ -78,6 +81,39 @@ describe('sealing and opening', () => {
       }),
       { numRuns: 500 }
     )
+  })
+
+  describe('what may be refused by the thousand is no error with its stack', () => {
+    const unsigned = (changed: object): Uint8Array => {
+      const { body, sig } = decode<{ body: Uint8Array; sig: Uint8Array }>(sealed.bytes)
+      return encodeCanonical({ body: encodeCanonical({ ...decode<object>(body), ...changed }), sig })
+    }
+    test.each([
+      ['bad-version', unsigned({ v: 2 }), { nowMs }],
+      ['unknown-kind', unsigned({ kind: 'rumour' }), { nowMs }],
+      ['expired', sealed.bytes, { nowMs: nowMs + dayMs }],
+      ['not-yet-valid', sealed.bytes, { nowMs: nowMs - dayMs }],
+      ['lives-too-long', unsigned({ expiresAt: nowMs + 9000 * dayMs }), { nowMs }],
+      ['bad-work', unsigned({ pow: { bits: 22, nonce: 0 } }), { nowMs }],
+      ['too-little-work', sealed.bytes, { nowMs, asks: () => 1 }],
+      ['bad-signature', unsigned({ seq: 2 }), { nowMs }]
+    ])('%s', async (code, bytes, rules) => {
+      const [outcome] = await openRecordsAside([bytes], { ...rules, verifier: createVerifier() })
+      expect(outcome).toMatchObject({ refused: code })
+      expect(outcome).not.toHaveProperty('cause')
+      expect(() => openRecord(bytes, rules)).toThrow(expect.objectContaining({ name: 'RecordError', code }))
+    })
+
+    test('but what is wrong in form is one, thrown as it came', async () => {
+      const bytes = unsigned({ stranger: 1 })
+      const [outcome] = await openRecordsAside([bytes], { nowMs, verifier: createVerifier() })
+      expect(outcome).toMatchObject({ refused: 'bad-body', cause: expect.any(RecordError) })
+    })
+
+    test('and says what a record with too little work claims to be', async () => {
+      const [outcome] = await openRecordsAside([sealed.bytes], { nowMs, asks: () => 1, verifier: createVerifier() })
+      expect(isTooLittleWork(outcome!) && outcome.claimed).toEqual(sealed)
+    })
   })
 
   test('opened aside, it is of the bytes that were there when it was asked', async () => {

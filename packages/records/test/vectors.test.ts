@@ -4,11 +4,11 @@ import { hexToBytes } from '@noble/hashes/utils.js'
 import {
   createVerifier,
   identityFromPhrase,
+  isRefusal,
   openKeystore,
   openRecord,
   openRecordAside,
   openRecordsAside,
-  RecordError,
   type SignatureInput,
   type Verifier,
   verifySignature
@@ -55,7 +55,7 @@ describe('records.json', () => {
       const opened = async (by: Verifier): Promise<string[]> => {
         const list = many.map(({ bytesHex }) => hexToBytes(bytesHex))
         const outcomes = await openRecordsAside(list, { nowMs, verifier: by })
-        return outcomes.map((one) => (one instanceof RecordError ? one.code : one.id))
+        return outcomes.map((one) => (isRefusal(one) ? one.refused : one.id))
       }
       let answered = 0
       const counting: Verifier = Object.assign((input: SignatureInput) => threaded(input), {
