@@ -138,11 +138,14 @@ export function openRecordsAside(
   options: OpenRules & { readonly verifier: Verifier }
 ): Promise<readonly Opened[]> {
   const opened = list.map((bytes) => openUnverified(bytes, options))
-  const holds = options.verifier.bulk(opened.flatMap(({ claims }) => claims))
+  const outcomes = opened.map(({ outcome }) => outcome)
+  const signatures = opened.flatMap(({ claims }) => claims)
+  // Nothing to verify, as of all that comes without work.
+  if (signatures.length === 0) return Promise.resolve(outcomes)
+  const holds = options.verifier.bulk(signatures)
   if (holds === undefined) {
     return Promise.all(list.map((bytes, index) => settleAside(bytes, options, opened[index] as Unverified)))
   }
-  const outcomes = opened.map(({ outcome }) => outcome)
   return settleBulk({ list, options, outcomes, claims: opened.map(({ claims }) => claims.length) }, holds)
 }
 

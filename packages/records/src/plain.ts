@@ -125,9 +125,22 @@ class Reader {
   }
 
   #text(length: number): string {
-    const part = this.#take(length)
-    if (length > shortTextBytes || !isAscii(part)) return decoded(part)
-    return String.fromCharCode.apply(undefined, part as unknown as number[])
+    return (length > shortTextBytes ? undefined : this.#ascii(length)) ?? decoded(this.#take(length))
+  }
+
+  /**
+   * The next bytes as a text, unless one of them is none of ASCII. Code by code: a view of the bytes is 200 bytes for each
+   * of the forty texts of a record, and a quarter of the time that reading it takes.
+   */
+  #ascii(length: number): string | undefined {
+    const codes: number[] = []
+    for (let index = 0; index < length; index++) {
+      const code = this.#bytes[this.at + index]
+      if (code === undefined || code > 0x7f) return undefined
+      codes.push(code)
+    }
+    this.at += length
+    return String.fromCharCode.apply(undefined, codes)
   }
 
   /** Shares memory. */
@@ -165,11 +178,6 @@ function linkOrNothing(bytes: Uint8Array): CID | undefined {
   } catch {
     return undefined
   }
-}
-
-function isAscii(bytes: Uint8Array): boolean {
-  for (let index = 0; index < bytes.length; index++) if ((bytes[index] ?? 0) > 0x7f) return false
-  return true
 }
 
 function decoded(bytes: Uint8Array): string {
