@@ -101,7 +101,8 @@ function sinkOf(onSmallFrame: () => void): MuxerSink {
     onUnused: nothing,
     onStray: nothing,
     onBadLength: nothing,
-    isSpoken: () => true
+    isSpoken: () => true,
+    takes: () => false
   }
 }
 

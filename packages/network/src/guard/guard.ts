@@ -16,6 +16,7 @@ import type { Budget } from './bucket.ts'
 import { leastMissed } from './crowd.ts'
 import { Doorway } from './doorway.ts'
 import { Entrance } from './entrance.ts'
+import { createIncoming, endUndecided, type Incoming } from './incoming.ts'
 import {
   type EntranceLimits,
   handshakeLimits,
@@ -167,6 +168,9 @@ class DefaultGuard implements HostGuard {
   #behind = new WeakSet<Connection>()
   #isNone: (peer: PeerId, code: string) => boolean = () => false
   #libp2p: Libp2p | undefined
+  /** Of the connections that libp2p has told of. */
+  readonly #connections = new WeakMap<StreamMuxer, Connection>()
+  #incoming: Incoming | undefined
   readonly #unsentBytesMax: number
   #reservations: Reservations = () => []
 
@@ -199,12 +203,18 @@ class DefaultGuard implements HostGuard {
   attach(libp2p: Libp2p, options: AttachOptions = {}): void {
     const { reservations, connectionsMax = Infinity } = options
     this.#libp2p = libp2p
+    this.#incoming = createIncoming(libp2p, this.metrics())
     if (reservations !== undefined) this.#reservations = reservations
     libp2p.addEventListener('connection:open', ({ detail: connection }) => {
+      const muxer = muxerOf(connection)
+      if (muxer !== undefined) this.#connections.set(muxer, connection)
       this.#punishLate(connection)
       this.#makeRoom(libp2p, connectionsMax)
     })
-    const looking = setInterval(() => this.#cutUnread(libp2p), unreadLookMs).unref()
+    const looking = setInterval(() => {
+      this.#cutUnread(libp2p)
+      endUndecided(libp2p.getConnections(), Date.now())
+    }, unreadLookMs).unref()
     libp2p.addEventListener('stop', () => clearInterval(looking), { once: true })
   }
 
@@ -220,7 +230,8 @@ class DefaultGuard implements HostGuard {
       onUnused: (muxer) => this.#metersOf(muxer).unused(),
       onStray: (muxer, bytes) => this.#metersOf(muxer).stray(bytes),
       onBadLength: (muxer) => this.#cutMuxer(muxer, 'malformed-length'),
-      isSpoken: (protocol) => this.#speaks(protocol)
+      isSpoken: (protocol) => this.#speaks(protocol),
+      takes: (muxer, stream) => this.#takes(muxer, stream)
     })
   }
 
@@ -389,7 +400,7 @@ class DefaultGuard implements HostGuard {
 
   /** A multiplexer does not know whose it is. */
   #cutMuxer(muxer: StreamMuxer, code: string): void {
-    const connection = this.#libp2p?.getConnections().find((one) => (one as { muxer?: unknown }).muxer === muxer)
+    const connection = this.#libp2p?.getConnections().find((one) => muxerOf(one) === muxer)
     if (connection !== undefined) return this.punish(connection.remotePeer, code)
     // During the handshake it is nobody's yet, and when the multiplexer has ended by itself, nobody's any more. It ends
     // without a word to what it runs over, which would be read and decrypted for as long as bytes come.
@@ -400,11 +411,24 @@ class DefaultGuard implements HostGuard {
   }
 
   /** Of who is cut off by what comes with the end of a handshake libp2p tells afterwards, like of anybody who has come. */
-  #punishLate({ muxer, remotePeer, remoteAddr }: Connection & { readonly muxer?: StreamMuxer }): void {
+  #punishLate(connection: Connection): void {
+    const muxer = muxerOf(connection)
     const code = muxer && this.#cutFor.get(muxer)
     if (code === undefined) return
+    const { remotePeer, remoteAddr } = connection
     this.punish(remotePeer, code)
     if (this.refuses(remotePeer)) this.doorway.blame(remoteAddr)
+  }
+
+  /** Of a connection that libp2p has yet to tell of the streams are libp2p's own. */
+  #takes(muxer: StreamMuxer, stream: Stream): boolean {
+    const connection = this.#connections.get(muxer)
+    if (connection === undefined || this.#incoming === undefined) return false
+    this.#incoming(stream, connection, {
+      onBadLength: () => this.#cutMuxer(muxer, 'malformed-length'),
+      onAgreed: () => void this.#streamOwners.set(stream, connection.remotePeer)
+    })
+    return true
   }
 
   #speaks(protocol: string): boolean {
@@ -477,6 +501,10 @@ interface MuxerMeters {
   open(): void
   unused(): void
   stray(bytes: number): void
+}
+
+function muxerOf(connection: Connection): StreamMuxer | undefined {
+  return (connection as Connection & { readonly muxer?: StreamMuxer }).muxer
 }
 
 function unsentBytesOf({ streams }: Connection): number {

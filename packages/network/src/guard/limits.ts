@@ -174,6 +174,9 @@ export const lengthBytesMax = 8
 /** The name of a protocol while two sides agree on one, as in multistream-select. */
 export const negotiationBytesMax = 1024
 
+/** How long the two may take to agree on the protocol of a stream, as libp2p has it; looked at once a second. */
+export const agreementMs = 10_000
+
 /** Proposals for one: ours make one. */
 export const negotiationMessagesMax = 16
 

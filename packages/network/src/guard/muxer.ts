@@ -24,6 +24,8 @@ export interface MuxerSink {
   onBadLength(muxer: StreamMuxer): void
   /** True for protocols that a stream may be opened for. */
   isSpoken(protocol: string): boolean
+  /** The other side has opened a stream. True when the sink sees to it that the two agree on its protocol; else libp2p does. */
+  takes(muxer: StreamMuxer, stream: Stream): boolean
 }
 
 /**
@@ -65,6 +67,9 @@ interface Sent {
 const [dataType, windowType, pingType] = [0, 1, 2]
 const [synFlag, ackFlag] = [1, 2]
 
+/** Of yamux's `StreamState`: before one's own first frame on a stream, opened by oneself and by the other side. */
+const [initState, openedState] = [0, 2]
+
 /** Private parts of yamux, which has no hook for any of this; fails with the first connection if a version moves them. */
 interface YamuxParts {
   handleFrame: (frame: Frame) => void
@@ -72,10 +77,13 @@ interface YamuxParts {
   sendFrame: (header: Frame['header'], data?: Sent) => boolean
   readonly send: (bytes: Uint8Array | Sent) => boolean
   _newStream: (...made: unknown[]) => YamuxStream
+  safeDispatchEvent: (type: string, detail: { readonly detail: YamuxStream }) => boolean
 }
 
 type YamuxStream = Stream & {
   readonly streamId: number
+  /** Of `StreamState`. */
+  readonly state: number
   /** Of what the other side may send, and of that what is left. */
   readonly recvWindow: number
   readonly recvWindowCapacity: number
@@ -83,12 +91,14 @@ type YamuxStream = Stream & {
 }
 
 function watch(muxer: StreamMuxer, connection: MessageStream, sink: MuxerSink): StreamMuxer {
-  const yamux = muxer as StreamMuxer & YamuxParts
-  const { handleFrame: handle, handleStreamMessage: handleForStream, _newStream: make } = yamux
+  const yamux = muxer as Omit<StreamMuxer, 'safeDispatchEvent'> & YamuxParts
+  const { handleFrame: handle, handleStreamMessage: handleForStream, _newStream: make, safeDispatchEvent: tell } = yamux
   assert(handle !== undefined && make !== undefined, 'yamux takes in its frames, and makes its streams, elsewhere')
   assert(handleForStream !== undefined && yamux.sendFrame !== undefined, 'yamux has its frames go elsewhere')
   sendQuietly(yamux)
+  assert(tell !== undefined, 'yamux tells of its streams in another way')
   const streams = new Map<number, Stream>()
+  const taken = new WeakSet<Stream>()
   const agreeing = new WeakMap<Stream, (data: Data) => void>()
   const end = (stream: YamuxStream): void => {
     streams.delete(stream.streamId)
@@ -103,12 +113,18 @@ function watch(muxer: StreamMuxer, connection: MessageStream, sink: MuxerSink): 
     openWindowByParts(stream)
     return stream
   }
+  yamux.safeDispatchEvent = (type, event) => {
+    if (type !== 'stream' || !sink.takes(muxer, event.detail)) return tell.call(muxer, type, event)
+    taken.add(event.detail)
+    return true
+  }
   yamux.handleFrame = (frame) => {
     // Of what is cut off there may be thousands of frames more in what has come already.
     if (connection.status !== 'open') return
     const stream = frame.header.type === dataType ? streams.get(frame.header.streamID) : undefined
     count(muxer, { frame, stream }, sink)
-    if (stream?.protocol === '' && frame.data !== undefined) follow(stream, { muxer, sink, agreeing })(frame.data)
+    const isFollowed = stream?.protocol === '' && !taken.has(stream)
+    if (isFollowed && frame.data !== undefined) follow(stream, { muxer, sink, agreeing })(frame.data)
     if (muxer.status !== 'open') return
     const { type, streamID } = frame.header
     // As yamux does itself, but for a description of each frame that it makes for a log which nobody writes.
@@ -148,11 +164,10 @@ function headOf({ type, flag, streamID, length }: Frame['header']): Uint8Array {
 function openWindowByParts(stream: YamuxStream): void {
   const update = stream.sendWindowUpdate
   assert(update !== undefined, 'yamux opens its windows elsewhere')
-  let isOpen = false
   stream.sendWindowUpdate = () => {
-    // The first update opens the stream, or says that it is open.
-    const isNeeded = !isOpen || stream.recvWindow - stream.recvWindowCapacity >= stream.recvWindow * windowShare
-    isOpen = true
+    // The first frame opens the stream, or says that it is open; when that was an answer, this is none.
+    const isSaid = stream.state !== initState && stream.state !== openedState
+    const isNeeded = !isSaid || stream.recvWindow - stream.recvWindowCapacity >= stream.recvWindow * windowShare
     if (isNeeded) update.call(stream)
   }
 }
