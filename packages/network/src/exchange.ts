@@ -6,12 +6,12 @@
  * both sides end or reset the stream within the time given.
  */
 import type { AbortOptions, Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
-import { lpStream } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { RecordError, decodeCanonical } from '@souk/records'
 import { createDeadline, type Deadline } from './deadline.ts'
 import { Desk } from './desk.ts'
 import { type Dialler, reach } from './dialling.ts'
+import { readFrame, writeFrame } from './frame.ts'
 import { blockOf } from './guard/address.ts'
 import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts'
 
@@ -68,6 +68,14 @@ export async function serveExchange(
   const { protocol, limits } = init
   const desk = new Desk(limits.concurrencyMax)
   const open = new Set<Deadline>()
+  const blocks = new WeakMap<Multiaddr, string>()
+
+  /** An address stays what it is for as long as its connection; taking it apart takes as long as reading a question. */
+  const blockOfAddress = (address: Multiaddr): string => {
+    const block = blocks.get(address) ?? blockOf(address)
+    blocks.set(address, block)
+    return block
+  }
 
   const onStream = async (stream: Stream, connection: Connection): Promise<void> => {
     const { remotePeer } = connection
@@ -79,7 +87,7 @@ export async function serveExchange(
     }
     using deadline = createDeadline(Math.min(questionMs, limits.timeoutMs), tookTooLong)
     open.add(deadline)
-    await answerOne(stream, connection, { ...init, guard, deadline, desk })
+    await answerOne(stream, connection, { ...init, guard, deadline, desk, blockOfAddress })
     open.delete(deadline)
   }
   await libp2p.handle(protocol, onStream, {
@@ -171,6 +179,7 @@ interface AnswerContext {
   readonly guard: Guard
   readonly deadline: Deadline
   readonly desk: Desk
+  readonly blockOfAddress: (address: Multiaddr) => string
 }
 
 async function answerOne(stream: Stream, connection: Connection, context: AnswerContext): Promise<void> {
@@ -180,8 +189,7 @@ async function answerOne(stream: Stream, connection: Connection, context: Answer
   const openedMs = performance.now()
   const release = abortWith(stream, signal)
   try {
-    const frames = framesOf(stream, limits.questionBytesMax)
-    const question = (await frames.read({ signal })).slice()
+    const question = await readFrame(stream, { bytesMax: limits.questionBytesMax })
     deadline.extend(limits.timeoutMs - (performance.now() - openedMs))
     if (!guard.allow(peer, protocol, question.length / 1024)) {
       throw new ProtocolError('refused', 'this peer has used up what it may send')
@@ -189,7 +197,7 @@ async function answerOne(stream: Stream, connection: Connection, context: Answer
     const answer = await answerAt(desk, question, { connection, context })
     guard.charge(peer, protocol, answer.length / answerBytesPerUnit)
     desk.hand(stream)
-    await frames.write(answer, { signal })
+    await writeFrame(stream, answer, { signal })
     await endGently(stream, signal)
   } catch (error) {
     const code = codeOf(error)
@@ -207,7 +215,7 @@ async function answerAt(
   { connection, context }: { connection: Connection; context: AnswerContext }
 ): Promise<Uint8Array> {
   const { remotePeer: peer, remoteAddr: address } = connection
-  const block = blockOf(address)
+  const block = context.blockOfAddress(address)
   if (!desk.enter(block)) throw new ProtocolError('refused', 'too many questions at once')
   try {
     const { signal } = context.deadline
@@ -238,10 +246,9 @@ async function askOn(
 ): Promise<Uint8Array> {
   const release = abortWith(stream, signal)
   try {
-    const frames = framesOf(stream, answerBytesMax)
-    await frames.write(question, { signal })
+    await writeFrame(stream, question, { signal })
     await stream.close({ signal })
-    const answer = (await frames.read({ signal })).slice()
+    const answer = await readFrame(stream, { bytesMax: answerBytesMax })
     endSoon(stream)
     return answer
   } catch (cause) {
@@ -252,13 +259,6 @@ async function askOn(
     release()
   }
 }
-
-function framesOf(stream: Stream, bytesMax: number): ReturnType<typeof lpStream<Stream>> {
-  return lpStream(stream, { maxDataLength: bytesMax, maxBufferSize: bytesMax + frameSlackBytes })
-}
-
-/** A length prefix, and what the transport may deliver with the same chunk after the frame. */
-const frameSlackBytes = 64 * 1024
 
 /** Finding what is answered takes as long as reading a question of an eighth of its size. */
 const answerBytesPerUnit = 8192
@@ -303,13 +303,6 @@ function abortWith(stream: Stream, signal: AbortSignal): () => void {
   return () => signal.removeEventListener('abort', onAbort)
 }
 
-/** A length over the bound, or more bytes than a frame within it could have. */
-const tooLarge = new Set(['InvalidDataLengthError', 'InvalidDataLengthLengthError', 'StreamBufferError'])
-
 function codeOf(error: unknown): ProtocolErrorCode {
-  if (error instanceof ProtocolError) return error.code
-  const name = (error as Error).name
-  if (tooLarge.has(name)) return 'too-large'
-  if (name === 'InvalidMessageLengthError') return 'malformed'
-  return 'stream-broken'
+  return error instanceof ProtocolError ? error.code : 'stream-broken'
 }

@@ -96,6 +96,21 @@ describe('an exchange', () => {
     expect((await ask(asker, answerer)).length).toBe(limits.answerBytesMax)
   })
 
+  test('breaks off at once, and is no offence, when either side goes before it has said what it had to', async () => {
+    const punished: string[] = []
+    const guard = { ...openGuard, punish: (_peer: unknown, code: string) => void punished.push(code) }
+    const { asker, answerer } = await pair(() => Promise.reject(new Error('not today')), guard)
+    await expect(ask(asker, answerer)).rejects.toMatchObject({ code: 'stream-broken' })
+    const stream = await asker.dialProtocol(answerer.peerId, protocol)
+    const ended = closed(stream)
+    stream.send(Uint8Array.of(100, 1, 2, 3))
+    const startMs = performance.now()
+    await stream.close()
+    await ended
+    expect(performance.now() - startMs).toBeLessThan(limits.timeoutMs / 2)
+    expect(punished).toEqual([])
+  })
+
   test('hears no more questions of one block of addresses at once than half, and all later ones', async () => {
     const release = Promise.withResolvers<void>()
     let [running, most, refused] = [0, 0, 0]

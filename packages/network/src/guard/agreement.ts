@@ -52,7 +52,7 @@ export class Agreement {
       }
     }
     // What is waited for with is little; a part of what was read would hold all of that in memory.
-    this.#rest = state === 'waiting' ? bytes.slice(at) : bytes.subarray(at)
+    this.#rest = state === 'waiting' ? new Uint8Array(bytes.subarray(at)) : bytes.subarray(at)
     return { reply: replies.length === 0 ? undefined : joined(replies), state }
   }
 

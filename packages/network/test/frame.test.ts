@@ -1,0 +1,65 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { FrameReader } from '../src/frame.ts'
+
+const bytesMax = 1000
+const slackBytes = 64 * 1024
+
+describe('a reader of a frame', () => {
+  it('gives what is in it, once, however it is cut, and not what follows', () => {
+    const contents = fc.uint8Array({ maxLength: bytesMax })
+    const pieces = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 20 })
+    fc.assert(
+      fc.property(contents, fc.uint8Array({ maxLength: 50 }), pieces, (content, following, sizes) => {
+        const reader = new FrameReader(bytesMax)
+        const taken = cut(joined(framed(content), following), sizes).map((part) => reader.take(part))
+        expect(taken.filter((frame) => frame !== undefined)).toEqual([content])
+      })
+    )
+  })
+
+  it('gives bytes of their own, also of what a socket gives', () => {
+    const bytes = Buffer.from(framed(new Uint8Array(10)))
+    const frame = new FrameReader(bytesMax).take(bytes)
+    bytes.fill(1)
+    expect(frame).toEqual(new Uint8Array(10))
+  })
+
+  it('takes a length at its bound, and refuses one above it before anything of it has come', () => {
+    expect(new FrameReader(bytesMax).take(framed(new Uint8Array(bytesMax)))?.length).toBe(bytesMax)
+    const head = framed(new Uint8Array(bytesMax + 1)).subarray(0, 2)
+    expect(() => new FrameReader(bytesMax).take(head)).toThrow(expect.objectContaining({ code: 'too-large' }))
+  })
+
+  it('refuses a length that does not end, however little it says', () => {
+    const endless = new FrameReader(bytesMax)
+    const dripping = (): unknown => Array.from({ length: 5 }, () => endless.take(Uint8Array.of(0x80)))
+    expect(dripping).toThrow(expect.objectContaining({ code: 'too-large' }))
+  })
+
+  it('keeps no more than one frame and what may come with it', () => {
+    const reader = new FrameReader(bytesMax)
+    expect(reader.take(framed(new Uint8Array(10)))?.length).toBe(10)
+    expect(reader.take(new Uint8Array(slackBytes))).toBeUndefined()
+    expect(() => reader.take(new Uint8Array(bytesMax))).toThrow(expect.objectContaining({ code: 'too-large' }))
+  })
+})
+
+function framed(content: Uint8Array): Uint8Array {
+  const { length } = content
+  return joined(length < 128 ? Uint8Array.of(length) : Uint8Array.of((length & 0x7f) | 0x80, length >> 7), content)
+}
+
+function joined(...parts: Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(parts))
+}
+
+function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
+  const parts: Uint8Array[] = []
+  for (let at = 0, index = 0; at < bytes.length; index++) {
+    const size = sizes[index % sizes.length] ?? 1
+    parts.push(bytes.subarray(at, at + size))
+    at += size
+  }
+  return parts
+}
