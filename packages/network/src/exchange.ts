@@ -69,6 +69,8 @@ export async function serveExchange(
   const desk = new Desk(limits.concurrencyMax)
   const open = new Set<Deadline>()
   const blocks = new WeakMap<Multiaddr, string>()
+  // One for all: it is said as often as somebody asks too much, and a stack is most of what it would cost.
+  const overBudget = new ProtocolError('refused', 'this peer, or its address, has used up what it may ask')
 
   /** An address stays what it is for as long as its connection; taking it apart takes as long as reading a question. */
   const blockOfAddress = (address: Multiaddr): string => {
@@ -82,7 +84,7 @@ export async function serveExchange(
     const isOver = !guard.allow(remotePeer, protocol, 1)
     if (isOver && !guard.allow(remotePeer, 'refusal', 1)) guard.punish(remotePeer, `${protocol}:too-many-messages`)
     if (isOver || !guard.allowAddress(remotePeer, protocol, 1)) {
-      stream.abort(new ProtocolError('refused', 'this peer, or its address, has used up what it may ask'))
+      stream.abort(overBudget)
       return
     }
     using deadline = createDeadline(Math.min(questionMs, limits.timeoutMs), tookTooLong)
