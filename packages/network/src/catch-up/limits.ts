@@ -76,8 +76,11 @@ export const turnMs = 10_000
  */
 export const workBudget: Budget = { perSecond: 100, burst: 300 }
 
-/** How long is compared in one round of the event loop, before everybody else has theirs. */
-export const workTurnMs = 4
+/**
+ * How long is compared in one round of the event loop, before everybody else has theirs. Half of what gossip has: a round
+ * has a turn of each, and newcomers besides.
+ */
+export const workTurnMs = 2
 
 /**
  * Answers kept in memory until the store changes: a quarter of a second's sending. Fifty who come back from one partition
