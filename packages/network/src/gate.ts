@@ -13,8 +13,8 @@ import {
   openRecordsAside,
   type RecordErrorCode,
   type RecordId,
-  type Refusal,
   reopenRecord,
+  type TooLittleWork,
   topicOf,
   type Verifier
 } from '@souk/records'
@@ -50,6 +50,7 @@ export type GateCode =
   | 'wrong-topic'
   | 'unasked-record'
   | 'not-carried'
+  | 'below-floor'
   | Exclude<PutOutcome, 'stored' | 'conflict-kept'>
 
 /** The one way by which a stranger's record gets in, whether gossip or catch-up brought it. */
@@ -112,7 +113,9 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
     const opened = await openPriced(list, { price, store, rules })
     return opened.map((one, index) => {
       if (!isRefusal(one)) return placed(one, source)
-      const refusal = refusalOf(one, list[index] as Uint8Array, rules.nowMs)
+      const refusal = isTooLittleWork(one)
+        ? tooLittle(one, { source, price })
+        : { verdict: verdictOf(one.refused, list[index] as Uint8Array, rules.nowMs), code: one.refused }
       return isUntimely(refusal) ? { ...refusal, verdict: untimely(source, refusal) } : refusal
     })
   }
@@ -131,7 +134,8 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
       if ('verdict' in one && one.verdict === 'reject') guard.punish(source.from, one.code ?? 'rejected')
     }
     const passOnAfterMs = source.via === 'gossip' ? init.now() - freshMs : Infinity
-    const results = await putAll(store, opened, passOnAfterMs)
+    const mayPassOn = (record: AnyRecord): boolean => source.via !== 'gossip' || !isBelowFloor(record, price)
+    const results = await putAll(store, opened, { passOnAfterMs, mayPassOn })
     if (source.via === 'gossip') countArrivals(price, opened, results)
     store.putOff?.(results.flatMap(({ code, id }) => (code === 'too-little-work' && id !== undefined ? [id] : [])))
     if (init.onChecked !== undefined) for (const result of results) init.onChecked(source, result)
@@ -152,7 +156,7 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
 async function putAll(
   store: RecordStore,
   opened: readonly (AnyRecord | GateResult)[],
-  passOnAfterMs: number
+  { passOnAfterMs, mayPassOn }: { passOnAfterMs: number; mayPassOn: (record: AnyRecord) => boolean }
 ): Promise<GateResult[]> {
   const records = opened.filter((one): one is AnyRecord => 'bytes' in one)
   const outcomes = records.length === 0 ? [] : await store.put(records)
@@ -162,7 +166,7 @@ async function putAll(
     const outcome = outcomes[at++] ?? 'over-quota'
     const passOn = passedOn.has(outcome) || (outcome === 'known' && one.createdAtMs > passOnAfterMs)
     const code = outcome === 'stored' || outcome === 'conflict-kept' ? {} : { code: outcome }
-    return { verdict: passOn ? 'accept' : 'ignore', ...code, id: one.id }
+    return { verdict: passOn && mayPassOn(one) ? 'accept' : 'ignore', ...code, id: one.id }
   })
 }
 
@@ -181,9 +185,8 @@ function countArrivals(
 }
 
 /**
- * Opens what is worth its price. Too little work is nobody's fault, since load and trust differ from node to node:
- * it is ignored, and may be enough later. The successor of a record that is held needs no more than an idle node
- * asks, or a seller could not change a price, or take a listing down, while others press in.
+ * Opens what is worth its price. The successor of a record that is held needs no more than an idle node asks, or a seller
+ * could not change a price, or take a listing down, while others press in.
  */
 async function openPriced(
   list: readonly Uint8Array[],
@@ -200,15 +203,31 @@ async function openPriced(
   return Promise.all(opened.map(asSuccessor))
 }
 
-function isWorthASuccessor({ kind, bytes, work, createdAtMs, expiresAtMs }: AnyRecord, price: Price): boolean {
-  const asked = price.asksSuccessors({ kind, bytes: bytes.length, lifeMs: expiresAtMs - createdAtMs })
-  return (work?.bits ?? 0) >= asked
+function isWorthASuccessor(record: AnyRecord, price: Price): boolean {
+  return bitsOf(record) >= price.asksSuccessors(pricedOf(record))
 }
 
-function refusalOf(refusal: Refusal, bytes: Uint8Array, nowMs: number): GateResult {
-  const { refused: code } = refusal
-  if (isTooLittleWork(refusal)) return { verdict: 'ignore', code, id: refusal.claimed.id }
-  return { verdict: verdictOf(code, bytes, nowMs), code }
+/** What every honest author brings is missing: a node that keeps such a record, trusting who made it, keeps it to itself. */
+function isBelowFloor(record: AnyRecord, price: Price): boolean {
+  return bitsOf(record) < price.asksAnybody(pricedOf(record))
+}
+
+function bitsOf({ work }: AnyRecord): number {
+  return work?.bits ?? 0
+}
+
+function pricedOf({ kind, bytes, createdAtMs, expiresAtMs }: AnyRecord): Priced {
+  return { kind, bytes: bytes.length, lifeMs: expiresAtMs - createdAtMs }
+}
+
+/** Nobody's fault, since load and trust differ from node to node; but nobody honest gossips less than the floor. */
+function tooLittle(
+  { refused: code, claimed }: TooLittleWork,
+  { source, price }: { source: RecordSource; price: Price }
+): GateResult {
+  const { id } = claimed
+  if (source.via === 'gossip' && isBelowFloor(claimed, price)) return { verdict: 'reject', code: 'below-floor', id }
+  return { verdict: 'ignore', code, id }
 }
 
 /**

@@ -35,6 +35,8 @@ export interface Price {
   asksStrangers(priced: Priced): number
   /** Bits asked of a stranger for the next record of a slot that is held: it takes no more room. */
   asksSuccessors(priced: Priced): number
+  /** Bits that every honest author brings, whatever is asked: nobody passes on less. */
+  asksAnybody(priced: Priced): number
   /** A stranger's record, worth its price, came by itself and was kept. */
   arrived(claim: Pick<WorkClaim, 'kind' | 'author'>): void
 }
@@ -56,6 +58,7 @@ export function createPrice(init: PriceInit): Price {
   return {
     asksStrangers,
     asks: ({ author, ...priced }) => (isTrusted(author) ? 0 : asksStrangers(priced)),
+    asksAnybody: (priced) => Math.min(bitsMax, workFloor(priced)),
     asksSuccessors: (priced) => (isBound(priced) ? 0 : Math.min(bitsMax, workFloor(priced) + extraBits)),
     arrived({ kind, author }) {
       if (!isBound({ kind }) && !isTrusted(author)) rate.add()

@@ -1,6 +1,6 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { type RecordId, sameBytes, type SoukRecord, topicOf } from '@souk/records'
+import { type RecordId, sameBytes, type Signer, type SoukRecord, topicOf } from '@souk/records'
 import { describe, expect, it } from 'vitest'
 import { createRecordGate, type PutOutcome, type RecordGateInit, type RecordSource } from '../src/gate.ts'
 import { createGuard } from '../src/guard/guard.ts'
@@ -94,9 +94,31 @@ describe('the record gate', () => {
     const paid = sealListing(newSigner(), { nowMs: clock.nowMs })
     for (const { bytes } of [free, paid]) await gate.accept(bytes, catchUp)
     room.shared = 1
-    for (const { bytes } of [free, paid]) {
-      expect(await gate.accept(bytes, gossip)).toMatchObject({ verdict: 'accept', code: 'known' })
+    expect(await gate.accept(free.bytes, gossip)).toMatchObject({ verdict: 'ignore', code: 'known' })
+    expect(await gate.accept(paid.bytes, gossip)).toMatchObject({ verdict: 'accept', code: 'known' })
+  })
+
+  it('has a peer pay that gossips less than every honest author brings, and passes none of it on', async () => {
+    const friend = newSigner()
+    const { gate, store, clock, guard } = setUp({ price: { trusts: (author) => sameBytes(author, friend.publicKey) } })
+    const make = (signer: Signer, workBits?: number) =>
+      sealListing(signer, { nowMs: clock.nowMs, ...(workBits !== undefined && { workBits }) })
+    const [free, short] = [make(newSigner(), 0), make(newSigner(), 11)]
+    expect(await gate.accept(free.bytes, catchUp)).toMatchObject({ verdict: 'ignore', code: 'too-little-work' })
+    expect(guard.report()).toEqual([])
+    for (const { bytes, id } of [free, short]) {
+      expect(await gate.accept(bytes, gossip)).toEqual({ verdict: 'reject', code: 'below-floor', id })
     }
+    expect(guard.report()[0]?.reasons).toMatchObject([{ code: 'below-floor', times: 2 }])
+    const trusted = make(friend, 0)
+    expect(await gate.accept(trusted.bytes, gossip)).toEqual({ verdict: 'ignore', id: trusted.id })
+    expect([...store.records.keys()]).toEqual([trusted.id])
+  })
+
+  it('takes and passes on what has no work where the operator asks for none', async () => {
+    const { gate, clock } = setUp({ price: { bitsMax: 0 } })
+    const free = sealListing(newSigner(), { nowMs: clock.nowMs, workBits: 0 })
+    expect(await gate.accept(free.bytes, gossip)).toEqual({ verdict: 'accept', id: free.id })
   })
 
   it('lets a seller change and delete under load what it holds, for the floor and not for less', async () => {
@@ -107,7 +129,7 @@ describe('the record gate', () => {
     await gate.accept(make({ seq: 1 }).bytes, gossip)
     room.shared = 1
     expect(await gate.accept(make({ seq: 2 }).bytes, gossip)).toMatchObject({ verdict: 'accept' })
-    expect(await gate.accept(make({ seq: 3, workBits: 0 }).bytes, gossip)).toMatchObject({ code: 'too-little-work' })
+    expect(await gate.accept(make({ seq: 3, workBits: 0 }).bytes, gossip)).toMatchObject({ code: 'below-floor' })
     expect(await gate.accept(make({ number: 2 }).bytes, gossip)).toMatchObject({ code: 'too-little-work' })
     const gone = make({ seq: 4, deleted: true })
     expect(await gate.accept(gone.bytes, catchUp)).toMatchObject({ verdict: 'accept' })
