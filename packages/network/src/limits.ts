@@ -17,6 +17,9 @@ export const freshMs = 10 * 60_000
 /** Records read before others get a turn: 32 take about 2 ms, and make one message to the thread that verifies. */
 export const verifiedAtOnceMax = 32
 
+/** Peers remembered that have brought something good by gossip: more than a relay has connections. */
+export const provenMax = 2048
+
 /** Strangers' records that gossip may bring before more work is asked: what a market of a million listings a day sends. */
 export const strangersPerSecondFree = 10
 

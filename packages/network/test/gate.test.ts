@@ -1,7 +1,16 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { type RecordId, sameBytes, type Signer, type SoukRecord, topicOf } from '@souk/records'
-import { describe, expect, it } from 'vitest'
+import {
+  createVerifier,
+  type RecordId,
+  sameBytes,
+  type SignatureInput,
+  type Signer,
+  type SoukRecord,
+  topicOf,
+  type Verifier
+} from '@souk/records'
+import { describe, expect, it, vi } from 'vitest'
 import { createRecordGate, type PutOutcome, type RecordGateInit, type RecordSource } from '../src/gate.ts'
 import { createGuard } from '../src/guard/guard.ts'
 import { type ListingOptions, newSigner, sealListing } from './support/records.ts'
@@ -113,6 +122,23 @@ describe('the record gate', () => {
     const trusted = make(friend, 0)
     expect(await gate.accept(trusted.bytes, gossip)).toEqual({ verdict: 'ignore', id: trusted.id })
     expect([...store.records.keys()]).toEqual([trusted.id])
+  })
+
+  it('verifies here what a peer brings by gossip until something of it is good, and beside this thread from then on', async () => {
+    const verifier = createVerifier()
+    const aside = vi.fn<Verifier['bulk']>(verifier.bulk)
+    const { gate, clock } = setUp({
+      verifier: Object.assign((input: SignatureInput) => verifier(input), { aside: verifier.aside, bulk: aside })
+    })
+    const good = sealListing(newSigner(), { nowMs: clock.nowMs })
+    const forged = good.bytes.slice()
+    forged.set([forged[20]! ^ 1], 20)
+    expect(await gate.accept(forged, gossip)).toMatchObject({ verdict: 'reject', code: 'bad-signature' })
+    expect(await gate.accept(good.bytes, gossip)).toMatchObject({ verdict: 'accept' })
+    expect(aside).not.toHaveBeenCalled()
+    expect(await gate.accept(forged, gossip)).toMatchObject({ verdict: 'reject', code: 'bad-signature' })
+    expect(aside).toHaveBeenCalledOnce()
+    await verifier[Symbol.asyncDispose]()
   })
 
   it('takes and passes on what has no work where the operator asks for none', async () => {

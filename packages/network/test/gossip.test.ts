@@ -55,6 +55,23 @@ describe('gossip', () => {
     expect(codes?.toSorted()).toEqual(['bad-signature', 'wrong-topic'])
   })
 
+  it('makes who brings what was rejected already pay as the first did', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    await using victim = await startNode()
+    await join(a, victim)
+    await join(b, victim)
+    const forged = sealListing(newSigner()).bytes.slice()
+    forged.set([forged[20]! ^ 1], 20)
+    const offences = () => victim.network.guard.report().map(({ reasons }) => reasons)
+    await a.network.libp2p.services.pubsub.publish(topic, forged)
+    await vi.waitFor(() => expect(offences()).toHaveLength(1))
+    await b.network.libp2p.services.pubsub.publish(topic, forged)
+    await vi.waitFor(() => expect(offences()).toHaveLength(2))
+    const once = [{ code: 'bad-signature', times: 1 }]
+    expect(offences()).toMatchObject([once, once])
+  })
+
   it('notes what a neighbour need not be sent, unless nothing of that neighbour is looked at', async () => {
     await using a = await startNode()
     await using b = await startNode()

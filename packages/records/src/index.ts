@@ -45,7 +45,15 @@ export {
   verifyStatement
 } from './receipt.ts'
 export type { OpenedReceipt, Receipt, Statement } from './receipt.ts'
-export { isRefusal, isTooLittleWork, openRecord, openRecordAside, openRecordsAside, reopenRecord } from './opening.ts'
+export {
+  isRefusal,
+  isTooLittleWork,
+  openRecord,
+  openRecordAside,
+  openRecords,
+  openRecordsAside,
+  reopenRecord
+} from './opening.ts'
 export type { Opened, OpenRules, TooLittleWork, WorkClaim } from './opening.ts'
 export { isRecordId, recordDigest, recordIdOfDigest } from './record-id.ts'
 export type { RecordId } from './record-id.ts'

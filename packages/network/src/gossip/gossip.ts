@@ -27,8 +27,9 @@ import {
   topicScore
 } from './limits.ts'
 import { guardIntake } from './intake.ts'
-import { createMessageId, messageIdKey } from './message-id.ts'
+import { createMessageId, messageIdKey, type Named } from './message-id.ts'
 import { tellNewcomers } from './newcomers.ts'
+import { createRejections } from './rejections.ts'
 import { holdBackTelling } from './reticence.ts'
 
 /** Signed records over gossipsub topics: a node hears of what is published while it is connected. */
@@ -110,9 +111,10 @@ export function createGossip(
   init: GossipInit
 ): Gossip {
   const { pubsub, gate, guard } = components
-  const { allowedTopics, topicScores, subscriptions } = openTables(pubsub)
+  const { allowedTopics, topicScores, subscriptions, keyOf } = openTables(pubsub)
   const sending = new TokenBucket(sendBudget, init.now())
-  guardIntake(pubsub, guard)
+  const rejections = createRejections(keyOf)
+  guardIntake(pubsub, { guard, rejections })
   tellNewcomers(pubsub)
   const reticence = holdBackTelling(pubsub)
   let hasStarted = false
@@ -123,14 +125,16 @@ export function createGossip(
     return sending.waitMs(1 + reserve, nowMs) === 0 && sending.take(1, nowMs)
   }
 
-  const judge = async (from: PeerId, { topic, data }: Message): Promise<TopicValidatorResult> => {
+  const judge = async (from: PeerId, message: Message): Promise<TopicValidatorResult> => {
     if (!guard.allow(from, 'gossip')) {
       guard.punish(from, 'too-many-messages')
       return TopicValidatorResult.Ignore
     }
     if (!guard.allowAddress(from, 'gossip')) return TopicValidatorResult.Ignore
+    const { topic, data } = message
     if (!pubsub.topicValidators.has(topic)) return TopicValidatorResult.Ignore
-    const { verdict } = await gate.accept(data, { from, via: 'gossip', topic })
+    const { verdict, code } = await gate.accept(data, { from, via: 'gossip', topic })
+    if (verdict === 'reject' && code !== undefined) rejections.note(message, code)
     if (verdict !== 'accept' || maySend(sendReserve)) return results[verdict]
     init.onKeptBack()
     return TopicValidatorResult.Ignore
@@ -206,6 +210,8 @@ interface GossipTables {
   readonly topicScores: PeerScoreParams['topics']
   /** What every new peer is told that we carry. */
   readonly subscriptions: Set<string>
+  /** The same for messages that are the same. */
+  readonly keyOf: (message: Named) => string
 }
 
 /**
@@ -214,14 +220,16 @@ interface GossipTables {
  * at start if a version moves them.
  */
 function openTables(pubsub: GossipSub): GossipTables {
-  const { allowedTopics, subscriptions, opts } = pubsub as unknown as {
+  const { allowedTopics, subscriptions, fastMsgIdFn, opts } = pubsub as unknown as {
     allowedTopics?: unknown
     subscriptions?: unknown
+    fastMsgIdFn?: GossipTables['keyOf']
     opts?: { scoreParams?: Partial<PeerScoreParams> }
   }
   assert(allowedTopics instanceof Set, 'gossipsub keeps its allowed topics elsewhere')
   assert(subscriptions instanceof Set, 'gossipsub keeps its subscriptions elsewhere')
   const topicScores = opts?.scoreParams?.topics
   assert(topicScores !== undefined, 'gossipsub keeps its topic scores elsewhere')
-  return { allowedTopics, topicScores, subscriptions }
+  assert(fastMsgIdFn !== undefined, 'gossipsub tells messages apart elsewhere')
+  return { allowedTopics, topicScores, subscriptions, keyOf: fastMsgIdFn }
 }

@@ -6,6 +6,8 @@ import { recordBytesMax } from '@souk/records'
 import type { Guard } from '../guard/guard.ts'
 import { createFrameReader } from './frames.ts'
 import { idsPerUnit, intakeTurnMs, intakeWaitingBytesMax, meshChangeUnits, messageUnits } from './limits.ts'
+import type { Named } from './message-id.ts'
+import type { Rejections } from './rejections.ts'
 import { createTurns, type Turns } from './turns.ts'
 
 /**
@@ -14,7 +16,13 @@ import { createTurns, type Turns } from './turns.ts'
  * no gossipsub writes costs its sender. And a frame comes straight from its stream: by way of three iterators it took
  * as long as what is done with most of them.
  */
-export function guardIntake(pubsub: GossipSub, guard: Pick<Guard, 'allow' | 'punish' | 'refuses'>): void {
+export function guardIntake(
+  pubsub: GossipSub,
+  {
+    guard,
+    rejections
+  }: { guard: Pick<Guard, 'allow' | 'punish' | 'refuses'>; rejections: Pick<Rejections<Named>, 'codeOf'> }
+): void {
   const router = openRouter(pubsub)
   const turns = createTurns(intakeTurnMs)
 
@@ -23,6 +31,8 @@ export function guardIntake(pubsub: GossipSub, guard: Pick<Guard, 'allow' | 'pun
     if (rpc === undefined) return guard.punish(peer, 'malformed-rpc')
     if (rpc.messages.some(({ data }) => (data?.length ?? 0) > recordBytesMax)) return guard.punish(peer, 'oversize-rpc')
     if (!guard.allow(peer, 'gossip-control', unitsOf(rpc))) return guard.punish(peer, 'too-many-rpcs')
+    const wrong = rpc.messages.map(rejections.codeOf).find((code) => code !== undefined)
+    if (wrong !== undefined) return guard.punish(peer, wrong)
     const told = onlyTold(rpc)
     if (told === undefined) await router.handleReceivedRpc(peer, rpc)
     else if (router.acceptFrom(peer.toString())) router.handleIdontwant(peer.toString(), told)

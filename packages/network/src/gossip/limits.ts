@@ -16,6 +16,9 @@ export const heartbeatMs = 1000
 /** How long a message is remembered as seen. A later repetition is known to the store. */
 export const seenMs = 120_000
 
+/** Rejected messages remembered, of 32 bytes each: a second of the most that peers can have looked at. */
+export const rejectionsMax = 1024
+
 /** Peers remembered whose last message was not passed on: as many as a relay has connections. */
 export const doubtsMax = 2048
 

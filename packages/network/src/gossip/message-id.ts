@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto'
 
+/** What a message's id is made of. */
+export interface Named {
+  readonly topic: string
+  readonly data?: Uint8Array
+}
+
 /**
  * What gossip takes two messages to be the same by: 32 bytes, SHA-256 over topic and signed record.
  *
@@ -8,12 +14,12 @@ import { createHash } from 'node:crypto'
  * broken signature, or on a wrong topic, that arrives first would keep the true record out for two minutes and cost
  * the honest peers that bring it their score.
  */
-export function messageId({ topic, data }: { topic: string; data?: Uint8Array }): Uint8Array {
+export function messageId({ topic, data }: Named): Uint8Array {
   const hash = createHash('sha256').update(topic).update('\n')
   return new Uint8Array((data === undefined ? hash : hash.update(data)).digest())
 }
 
-/** {@link messageId} that knows the last message: gossipsub asks twice for each that is new. */
+/** {@link messageId} that knows the last message: intake and gossipsub ask three times for each that is new. */
 export function createMessageId(): typeof messageId {
   let last: { topic: string; data: Uint8Array | undefined; id: Uint8Array } | undefined
   return ({ topic, data }) => {
