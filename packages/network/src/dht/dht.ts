@@ -5,7 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import assert from 'node:assert/strict'
-import type { PeerId } from '@libp2p/interface'
+import type { PeerId, StreamHandler } from '@libp2p/interface'
 import { type KadDHT, kadDHT, type KadDHTComponents, type KadDHTInit, passthroughMapper } from '@libp2p/kad-dht'
 import type { Datastore } from 'interface-datastore'
 import { sameBytes } from '@souk/records'
@@ -15,9 +15,12 @@ import type { Guard } from '../guard/guard.ts'
 import { mayPutValue } from '../guard/values.ts'
 import { createPresenceValidator, presenceNamespace, selectPresence, standingValue } from '../presence/value.ts'
 import { ProtocolError } from '../protocol-error.ts'
-import { createQueue } from '../store.ts'
+import { createAnswering } from './answering.ts'
+import { findNodeBefore } from './find-node.ts'
 import { dhtProtocol, replicaLimits, type ReplicaLimits } from './limits.ts'
+import type { HandleQuestion } from './message.ts'
 import { createNearest, type FindNearest, type RoutingTable } from './nearest.ts'
+import { createReception } from './reception.ts'
 import { type Putter, Replicas } from './replicas.ts'
 import { walkToTheEnd } from './walk.ts'
 
@@ -36,11 +39,11 @@ export function guardedDht(
   return (components) => {
     const asking = new AsyncLocalStorage<Putter>()
     const limits: ReplicaLimits = { ...replicaLimits, ...init.limits }
-    const datastore = new Replicas(components.datastore, { now: init.now, limits, putter: () => asking.getStore() })
+    const replicas = new Replicas(components.datastore, { now: init.now, limits, putter: () => asking.getStore() })
     const make = kadDHT({
       protocol: dhtProtocol,
       ...valueInit({
-        datastore,
+        datastore: replicas,
         now: init.now,
         mayBeChecked: () => {
           const putter = asking.getStore()
@@ -51,40 +54,20 @@ export function guardedDht(
       // Markets live on LANs and loopback too.
       peerInfoMapper: passthroughMapper
     })
-    const dht = make(Object.create(components, { datastore: { value: datastore } }) as KadDHTComponents)
+    const dht = make(Object.create(components, { datastore: { value: replicas } }) as KadDHTComponents)
     closeNamespaces(dht)
     walkToTheEnd(dht, components.peerId)
     const blockOfPeer = (peer: PeerId): string => {
       const [connection] = components.connectionManager.getConnections(peer)
       return connection === undefined ? 'unconnected' : blockOf(connection.remoteAddr)
     }
-    const inOrder = createQueue()
     const { rpc, peerRouting, routingTable: table } = internalsOf(dht)
     const { peerStore, events } = components
     const otherwise = peerRouting.getClosestPeersOffline.bind(peerRouting)
-    peerRouting.getClosestPeersOffline = createNearest({ table, peerStore, events }, { otherwise, clock: init.now })
-    const handle = rpc.handleMessage.bind(rpc)
-    rpc.handleMessage = async (peer, message) => {
-      if (!guard.allow(peer, dhtProtocol)) {
-        guard.punish(peer, `${dhtProtocol}:too-many-messages`)
-        throw new ProtocolError('refused', 'this peer has used up what it may ask')
-      }
-      if (!guard.allowAddress(peer, dhtProtocol)) throw new ProtocolError('refused', 'its address has used that up')
-      if (message.type === 'ADD_PROVIDER') throw new ProtocolError('refused', 'nobody is looked for here by content')
-      try {
-        const work = (): Promise<unknown> => handle(peer, message)
-        if (message.type !== 'PUT_VALUE') return await work()
-        const putter = { peer, block: blockOfPeer(peer), record: message.record }
-        // Said again by who said it: the answer to a put is the put.
-        if (datastore.hasFrom(putter, message.key)) return message
-        datastore.requireRoom(putter)
-        // A put that was judged beside another would be judged by what is no longer held.
-        return await asking.run(putter, () => inOrder(work))
-      } catch (error) {
-        if (message.type === 'PUT_VALUE' && !isForgiven(error)) guard.punish(peer, `${dhtProtocol}:${codeOf(error)}`)
-        throw error
-      }
-    }
+    const nearest = createNearest({ table, peerStore, events }, { otherwise, clock: init.now })
+    peerRouting.getClosestPeersOffline = nearest
+    const handle = findNodeBefore(rpc.handleMessage.bind(rpc), nearest)
+    rpc.onIncomingStream = createReception(createAnswering({ guard, replicas, handle, blockOfPeer, asking }))
     return dht
   }
 }
@@ -136,21 +119,18 @@ function closeNamespaces({ validators, selectors }: Pick<KadDHT, 'validators' | 
 
 /** What of kad-dht its interface leaves out. The tests of this folder hold a new version to it. */
 interface KadDHTInternals {
-  readonly rpc: { handleMessage: (peer: PeerId, message: KadMessage) => Promise<unknown> }
+  readonly rpc: {
+    readonly handleMessage: HandleQuestion
+    onIncomingStream: StreamHandler
+  }
   readonly peerRouting: { getClosestPeersOffline: FindNearest }
   readonly routingTable: RoutingTable
-}
-
-/** As decoded: of the right types, and otherwise unchecked. */
-interface KadMessage {
-  readonly type: string
-  readonly key?: Uint8Array
-  readonly record?: Uint8Array
 }
 
 function internalsOf(dht: KadDHT): KadDHTInternals {
   const internals = dht as KadDHT & KadDHTInternals
   requireMethod(internals.rpc, 'handleMessage')
+  requireMethod(internals.rpc, 'onIncomingStream')
   requireMethod(internals.peerRouting, 'getClosestPeersOffline')
   requireMethod(internals.routingTable, 'closestPeers')
   return internals
@@ -158,16 +138,4 @@ function internalsOf(dht: KadDHT): KadDHTInternals {
 
 function requireMethod<T extends object>(part: T, name: keyof T): void {
   assert.equal(typeof part[name], 'function', 'kad-dht answers its peers in another way than this was made for')
-}
-
-const forgiven: ReadonlySet<string> = new Set(['stale', 'refused'])
-
-/** Room and time are a matter of this node, and who puts an older presence may not have heard of the newer: no offence. */
-function isForgiven(error: unknown): boolean {
-  return error instanceof ProtocolError && (error.code.endsWith('-full') || forgiven.has(error.code))
-}
-
-/** What the validator said; all else is a key that is none of ours, or a message that says nothing. */
-function codeOf(error: unknown): string {
-  return error instanceof ProtocolError ? error.code : 'wrong-key'
 }

@@ -41,3 +41,12 @@ export const walkOnMax = 40
 
 /** How long the end of a walk may take that nobody has bounded: kad-dht refreshes its table by such ones. */
 export const walkOnMs = 30_000
+
+/** A stream on which nothing has been asked for so long is ended, as kad-dht has it. */
+export const silentMs = 10_000
+
+/** Answers that are written in one piece; an answer more than that waits until the other side reads. */
+export const answersBytesMax = 64 * 1024
+
+/** How long questions are answered in one round of the event loop: two thousand that come together would take 100 ms. */
+export const answeringTurnMs = 4

@@ -55,7 +55,7 @@ export function createNearest(
 type Events = Pick<Libp2p, 'addEventListener'>
 
 /** The multihash of a public key, or one that holds it. */
-function isPeerId(key: Uint8Array): boolean {
+export function isPeerId(key: Uint8Array): boolean {
   return (key[0] === 0x12 || key[0] === 0) && key[1] === key.length - 2
 }
 

@@ -259,6 +259,20 @@ describe('what else the DHT is asked', () => {
     expect((await victim.stored()).values).toBe(0)
   })
 
+  it('is cut off after a few messages that are none', async () => {
+    await using victim = await startVictim()
+    await using attacker = await createAttacker()
+    const connection = await attacker.dial(addressOf(victim))
+    let sent = 0
+    for (; sent < 20; sent++) {
+      const talk = await openTalk(connection, protocol)
+      if (talk === undefined) break
+      expect(await talk.ask(Uint8Array.of(0x12, 100, 1, 2, 3))).toBeUndefined()
+    }
+    expect(sent).toBeLessThanOrEqual(6)
+    expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe(`${protocol}:malformed`)
+  })
+
   it('answers a peer as often as its budget says, then ends it', async () => {
     await using victim = await startVictim({ guard: { budgets: { [protocol]: { perSecond: 1, burst: 100 } } } })
     await using attacker = await createAttacker()
