@@ -143,7 +143,8 @@ export function createRecordGate(components: { store: RecordStore; guard: Guard 
     const results = await putAll(store, opened, { passOnAfterMs, mayPassOn })
     if (source.via === 'gossip') {
       countArrivals(price, opened, results)
-      if (opened.some((one) => 'bytes' in one)) addLatest(proven, source.from.toString())
+      if (results.some(({ verdict }) => verdict === 'reject')) proven.delete(source.from.toString())
+      else if (opened.some((one) => 'bytes' in one)) addLatest(proven, source.from.toString())
     }
     store.putOff?.(results.flatMap(({ code, id }) => (code === 'too-little-work' && id !== undefined ? [id] : [])))
     if (init.onChecked !== undefined) for (const result of results) init.onChecked(source, result)

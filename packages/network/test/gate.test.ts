@@ -124,7 +124,7 @@ describe('the record gate', () => {
     expect([...store.records.keys()]).toEqual([trusted.id])
   })
 
-  it('verifies here what a peer brings by gossip until something of it is good, and beside this thread from then on', async () => {
+  it('verifies here what a peer brings by gossip until something of it is good, and after something is not', async () => {
     const verifier = createVerifier()
     const aside = vi.fn<Verifier['bulk']>(verifier.bulk)
     const { gate, clock } = setUp({
@@ -136,6 +136,8 @@ describe('the record gate', () => {
     expect(await gate.accept(forged, gossip)).toMatchObject({ verdict: 'reject', code: 'bad-signature' })
     expect(await gate.accept(good.bytes, gossip)).toMatchObject({ verdict: 'accept' })
     expect(aside).not.toHaveBeenCalled()
+    expect(await gate.accept(forged, gossip)).toMatchObject({ verdict: 'reject', code: 'bad-signature' })
+    expect(aside).toHaveBeenCalledOnce()
     expect(await gate.accept(forged, gossip)).toMatchObject({ verdict: 'reject', code: 'bad-signature' })
     expect(aside).toHaveBeenCalledOnce()
     await verifier[Symbol.asyncDispose]()
