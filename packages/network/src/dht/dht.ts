@@ -19,9 +19,10 @@ import { createAnswering } from './answering.ts'
 import { findNodeBefore } from './find-node.ts'
 import { dhtProtocol, replicaLimits, type ReplicaLimits } from './limits.ts'
 import type { HandleQuestion } from './message.ts'
-import { createNearest, type FindNearest, type RoutingTable } from './nearest.ts'
+import { createNearest, type FindNearest } from './nearest.ts'
 import { createReception } from './reception.ts'
 import { type Putter, Replicas } from './replicas.ts'
+import type { RoutingTable } from './table.ts'
 import { walkToTheEnd } from './walk.ts'
 
 export interface DhtInit {
@@ -66,7 +67,7 @@ export function guardedDht(
     const otherwise = peerRouting.getClosestPeersOffline.bind(peerRouting)
     const nearest = createNearest({ table, peerStore, events }, { otherwise, clock: init.now })
     peerRouting.getClosestPeersOffline = nearest
-    const handle = findNodeBefore(rpc.handleMessage.bind(rpc), nearest)
+    const handle = findNodeBefore(rpc.handleMessage.bind(rpc), { nearest, self: components.peerId })
     rpc.onIncomingStream = createReception(createAnswering({ guard, replicas, handle, blockOfPeer, asking }))
     return dht
   }
@@ -132,10 +133,15 @@ function internalsOf(dht: KadDHT): KadDHTInternals {
   requireMethod(internals.rpc, 'handleMessage')
   requireMethod(internals.rpc, 'onIncomingStream')
   requireMethod(internals.peerRouting, 'getClosestPeersOffline')
-  requireMethod(internals.routingTable, 'closestPeers')
+  requireMethod(internals.routingTable.kb ?? {}, 'toIterable')
+  requireMethod(internals.routingTable, 'addEventListener')
   return internals
 }
 
-function requireMethod<T extends object>(part: T, name: keyof T): void {
-  assert.equal(typeof part[name], 'function', 'kad-dht answers its peers in another way than this was made for')
+function requireMethod(part: object, name: string): void {
+  assert.equal(
+    typeof (part as Record<string, unknown>)[name],
+    'function',
+    'kad-dht answers its peers in another way than this was made for'
+  )
 }

@@ -1,4 +1,4 @@
-import type { PeerInfo } from '@libp2p/interface'
+import type { PeerId, PeerInfo } from '@libp2p/interface'
 import { type EncodedPeer, encodePeer, type HandleQuestion } from './message.ts'
 import { type FindNearest, isPeerId } from './nearest.ts'
 
@@ -8,7 +8,10 @@ import { type FindNearest, isPeerId } from './nearest.ts'
  *
  * @param otherwise - For all other questions, and those after a peer by its id: that one is named too, be it near or not.
  */
-export function findNodeBefore(otherwise: HandleQuestion, nearest: FindNearest): HandleQuestion {
+export function findNodeBefore(
+  otherwise: HandleQuestion,
+  { nearest, self }: { nearest: FindNearest; self: PeerId }
+): HandleQuestion {
   const encoded = new WeakMap<PeerInfo, EncodedPeer>()
   const encode = (info: PeerInfo): EncodedPeer => {
     let peer = encoded.get(info)
@@ -21,7 +24,7 @@ export function findNodeBefore(otherwise: HandleQuestion, nearest: FindNearest):
   return async (asker, question) => {
     const { type, key } = question
     if (type !== 'FIND_NODE' || key === undefined || isPeerId(key)) return otherwise(asker, question)
-    const infos = await nearest(key, { exclude: [asker] })
+    const infos = await nearest(key, { exclude: [asker, self] })
     return { type, closer: infos.filter(({ multiaddrs }) => multiaddrs.length > 0).map(encode) }
   }
 }

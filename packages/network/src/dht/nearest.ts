@@ -1,12 +1,7 @@
 import type { AbortOptions, Libp2p, PeerId, PeerInfo, PeerStore } from '@libp2p/interface'
 import { sha256 } from '../sha256.ts'
 import { knownPeersMax, knownPeersMs } from './limits.ts'
-
-/** What it asks of kad-dht's table. */
-export interface RoutingTable {
-  /** @param kadId - SHA-256 of a key. */
-  closestPeers(kadId: Uint8Array, options?: NearestOptions): PeerId[]
-}
+import { Neighbourhood, type RoutingTable } from './table.ts'
 
 export interface NearestOptions extends AbortOptions {
   readonly exclude?: PeerId[]
@@ -26,6 +21,7 @@ export function createNearest(
   { table, peerStore, events }: { table: RoutingTable; peerStore: Pick<PeerStore, 'getInfo'>; events: Events },
   { otherwise, clock }: { otherwise: FindNearest; clock: () => number }
 ): FindNearest {
+  const neighbourhood = new Neighbourhood(table)
   const known = new Map<string, { readonly info: PeerInfo; readonly untilMs: number }>()
   events.addEventListener('peer:update', ({ detail: { peer } }) => known.delete(peer.id.toString()))
 
@@ -44,7 +40,7 @@ export function createNearest(
   return async (key, options = {}) => {
     if (isPeerId(key)) return otherwise(key, options)
     const infos: PeerInfo[] = []
-    for (const peer of table.closestPeers(sha256(key), options)) {
+    for (const peer of neighbourhood.nearestTo(sha256(key), options)) {
       const info = await infoOf(peer, options)
       if (info !== undefined) infos.push(info)
     }

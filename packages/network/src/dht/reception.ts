@@ -55,7 +55,7 @@ async function answerAll(
   }
   try {
     for (const question of questions) {
-      await turns.wait()
+      for (let turn = turns.wait(); turn !== undefined; turn = turns.wait()) await turn
       const answer = await answerTo(question)
       if (answer === undefined) continue
       answers.push(answer)
