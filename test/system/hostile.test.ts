@@ -78,6 +78,9 @@ async function viewOf({ network }: Stranger) {
   return peers.find(({ id }) => id === network.peerId.toString())
 }
 
+/** Both start here and now, beside whatever else the machine does. */
+const heardTimeoutMs = 30_000
+
 /** Resolves when what the stranger says by gossip goes to the victim. */
 async function isHeard({ network }: Stranger): Promise<void> {
   // Its interface does not say to whom a stream is open; subscriptions come over the other one.
@@ -85,7 +88,8 @@ async function isHeard({ network }: Stranger): Promise<void> {
     pubsub: { getSubscribers(topic: string): unknown[]; streamsOutbound: ReadonlyMap<string, unknown> }
   }
   const subscribers = (): string[] => pubsub.getSubscribers('/souk/1/main/listings/hg').map(String)
-  await expect.poll(() => subscribers().includes(victim.peerId) && pubsub.streamsOutbound.has(victim.peerId)).toBe(true)
+  const isHeardNow = (): boolean => subscribers().includes(victim.peerId) && pubsub.streamsOutbound.has(victim.peerId)
+  await expect.poll(isHeardNow, { timeout: heardTimeoutMs }).toBe(true)
 }
 
 test('malformed records over gossip: each has its code and its price, none is stored, the node stays', async () => {
