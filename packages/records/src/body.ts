@@ -1,6 +1,6 @@
 import { decodeCanonical, isMap } from './canonical.ts'
 import { RecordError, type Refusal } from './errors.ts'
-import { type RecordKind, recordKinds } from './kinds.ts'
+import { type CheckedFields, type RecordKind, recordKinds } from './kinds.ts'
 import {
   clockSkewMsMax,
   envelopeBytesMax,
@@ -13,16 +13,8 @@ import {
 import { checkWork, type Work } from './work.ts'
 
 /** What a body says, its content as it came. */
-export interface BodyFields {
-  readonly kind: RecordKind
-  readonly author: Uint8Array
-  readonly market: string
-  readonly key: string
-  readonly seq: number
-  readonly createdAt: number
-  readonly expiresAt: number
+export interface BodyFields extends CheckedFields {
   readonly pow: Work | undefined
-  readonly content: unknown
 }
 
 const keyPattern = new RegExp(`^[a-z0-9._-]{0,${keyCharsMax}}$`)
