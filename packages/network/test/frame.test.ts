@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FrameReader } from '../src/frame.ts'
+import { cut } from './support/pieces.ts'
 
 const bytesMax = 1000
 const slackBytes = 64 * 1024
@@ -79,14 +80,4 @@ function framed(content: Uint8Array): Uint8Array {
 
 function joined(...parts: Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts))
-}
-
-function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
-  const parts: Uint8Array[] = []
-  for (let at = 0, index = 0; at < bytes.length; index++) {
-    const size = sizes[index % sizes.length] ?? 1
-    parts.push(bytes.subarray(at, at + size))
-    at += size
-  }
-  return parts
 }

@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { Agreement } from '../src/guard/agreement.ts'
 import { createGuard } from '../src/guard/guard.ts'
 import { endUndecided } from '../src/guard/incoming.ts'
+import { cut } from './support/pieces.ts'
 
 const echo = '/echo/1'
 const held = '/held/1'
@@ -218,14 +219,4 @@ function words(bytes: Uint8Array): string {
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts))
-}
-
-function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
-  const parts: Uint8Array[] = []
-  for (let at = 0, index = 0; at < bytes.length; index++) {
-    const size = sizes[index % sizes.length] ?? 1
-    parts.push(bytes.subarray(at, at + size))
-    at += size
-  }
-  return parts
 }
