@@ -61,6 +61,15 @@ export const bucketsMax = 16
 export const listedMax = 8
 
 /**
+ * What a responder lists at once, as the reference does always, where differences are dense: of {@link denseMin}
+ * fingerprints in a message or more, {@link denseShareMin} were not its own. Its list settles the range, where a cut would only
+ * have it asked again. An initiator's list would be answered with another, so it goes on cutting (docs/decisions/0231).
+ */
+export const listedDenseMax = 31
+export const denseMin = 32
+export const denseShareMin = 0.75
+
+/**
  * Ids that a responder lists in one session, as a share of what it has and beside that. An initiator asks nothing more about
  * a range whose ids it has: of all differences tried, up to every second of 100,000 in 41 rounds of messages cut short,
  * none had an id listed twice (test/told.test.ts). The rest is for sets that change meanwhile.

@@ -3,10 +3,13 @@ import type { ItemSet } from './item-set.ts'
 import { boundWithin, endBound, startBound, type Bound } from './item.ts'
 import {
   bucketsMax,
+  denseMin,
+  denseShareMin,
   frameBytesFloor,
   frameBytesMaxDefault,
   idBytes,
   idsMaxDefault,
+  listedDenseMax,
   listedMax,
   messageBytesMaxDefault,
   protocolVersion,
@@ -237,11 +240,16 @@ class Reply {
   readonly #items: ItemSet
   readonly #writer: MessageWriter
   readonly #told: Told | undefined
+  readonly #isResponder: boolean
   #at = 0
   #full = false
+  /** Fingerprints of the peer's that were looked at, and how many of them were not ours. */
+  #looked = 0
+  #unequal = 0
 
   constructor(items: ItemSet, init: Required<ReconcilerInit>, told: Told | undefined) {
     this.#items = items
+    this.#isResponder = !init.initiator
     this.#told = told
     this.#writer = new MessageWriter(init)
   }
@@ -257,7 +265,10 @@ class Reply {
   answer(range: Exclude<Range, { kind: 'ids' }>, stretch: Stretch): boolean {
     if (range.kind === 'skip') return this.skip(stretch)
     const ours = this.#items.fingerprint(stretch.begin, stretch.end)
-    return equalBytes(ours, range.fingerprint) ? this.skip(stretch) : this.split(stretch)
+    this.#looked++
+    if (equalBytes(ours, range.fingerprint)) return this.skip(stretch)
+    this.#unequal++
+    return this.split(stretch)
   }
 
   /** Answers the initiator's list with ours, or with a skip when both are equal; false when the frame is full. */
@@ -274,7 +285,7 @@ class Reply {
   split({ begin, end, upper }: Stretch): boolean {
     this.#at = begin
     const count = end - begin
-    if (count <= listedMax) return this.#list({ begin, end, upper })
+    if (count <= this.#listedMax()) return this.#list({ begin, end, upper })
     const buckets = bucketsFor(count)
     for (let i = 1; i <= buckets; i++) {
       const cut = begin + Math.floor((count * i) / buckets)
@@ -295,6 +306,12 @@ class Reply {
   finish(): Uint8Array {
     if (this.#full) this.#writer.putRest(this.#items.fingerprint(this.#at, this.#items.size))
     return this.#writer.finish()
+  }
+
+  /** Where nearly all that is asked about differs, a finer cut would find the same of its parts. */
+  #listedMax(): number {
+    const isDense = this.#unequal >= denseMin && this.#unequal >= this.#looked * denseShareMin
+    return isDense && this.#isResponder ? listedDenseMax : listedMax
   }
 
   #putFingerprint({ begin, end, upper }: Stretch): boolean {

@@ -117,6 +117,34 @@ describe('reconciler', () => {
     expect(scattered.bytes).toBeLessThan(100_000)
   })
 
+  it('has a responder list what is all different, and cut what is not', () => {
+    const all = Array.from({ length: 20_000 }, (_, n) => itemOf(n, nowMs + n * 977))
+    const init = { rangesMax: 2048, rangesPerRangeMax: 18 }
+    const between = (here: Item[], there: Item[]) =>
+      reconcileFully(createItemTree(here), createItemTree(there), { ours: init, theirs: init })
+    const apart = between(
+      all.filter((_, n) => n % 2 === 0),
+      all.filter((_, n) => n % 2 === 1)
+    )
+    expect([apart.have.length, apart.need.length]).toEqual([10_000, 10_000])
+    // All ids of theirs, and a sixth of that for what comes before: 455 kB where every range was cut to the end.
+    expect(apart.bytes).toBeLessThan(380_000)
+    const halved = between(
+      all.filter((_, n) => n % 2 === 0),
+      all
+    )
+    expect(halved.need.length).toBe(10_000)
+    expect(halved.rounds).toBeLessThanOrEqual(4)
+    // One in 250: 30 kB if every range of twenty were listed.
+    const some = all.slice(0, 5_000)
+    const few = between(
+      some.filter((_, n) => n % 250 !== 7),
+      some
+    )
+    expect(few.need.length).toBe(20)
+    expect(few.bytes).toBeLessThan(12_000)
+  })
+
   it('reports ids that stay as they are when the message is overwritten', () => {
     const initiator = createReconciler(createItemTree([]), { initiator: true })
     const { reply } = createReconciler(createItemTree([itemOf(1, 5)]), { initiator: false }).reconcile(

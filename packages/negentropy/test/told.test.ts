@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createItemVector, createReconciler, type Item, type Reconciler } from '../src/index.ts'
 import { comparedShareMax, comparedSlack, idBytes } from '../src/limits.ts'
+import { readMessage } from '../src/message.ts'
 import { fromHex, itemOf, reconcileFully } from './session.ts'
 
 const nowMs = 1_790_000_000_000
@@ -66,20 +67,34 @@ describe('what a responder tells once', () => {
     expect(ask('6102000200')).toThrow(expect.objectContaining({ code: 'asked-again' }))
   })
 
-  it('are fingerprints, fewer than it has items', () => {
+  it.each([50, 150, 500])('are fingerprints, fewer than it has items, and each id once: %s ranges', (count) => {
     const asked = responder()
-    const message = madeUp(500)
-    let sent = 0
+    const message = madeUp(count)
+    let [fingerprints, ids] = [0, 0]
     const ask = (): void => {
-      for (;;) sent += (asked.reconcile(message).reply!.length - 1) / fingerprintedBytesMin
+      for (;;) {
+        for (const range of readMessage(asked.reconcile(message).reply!, unbounded)) {
+          if (range.kind === 'fingerprint') fingerprints++
+          if (range.kind === 'ids') ids += range.ids.length / idBytes
+        }
+      }
     }
     expect(ask).toThrow(expect.objectContaining({ code: 'asked-again' }))
-    expect(sent).toBeLessThan(2 * (items.length * comparedShareMax + comparedSlack))
+    expect(fingerprints).toBeLessThan(items.length * comparedShareMax + comparedSlack)
+    expect(ids).toBeLessThanOrEqual(items.length)
+  })
+
+  it('are lists at once where nearly all differs: what was made up costs the fingerprints that it has, and no more', () => {
+    const { reply, done } = responder().reconcile(madeUp(256))
+    const kinds = Array.from(readMessage(reply!, unbounded), ({ kind }) => kind)
+    // Ranges of twenty: the first 31 are cut into six each.
+    expect(kinds.filter((kind) => kind === 'fingerprint').length).toBeLessThanOrEqual(31 * 6)
+    expect(kinds.filter((kind) => kind === 'ids').length).toBeGreaterThanOrEqual(225)
+    expect(done).toBe(false)
   })
 })
 
-/** A bound of two bytes, a mode and a fingerprint. */
-const fingerprintedBytesMin = 20
+const unbounded = { messageBytesMax: Infinity, rangesMax: Infinity, idsMax: Infinity }
 
 /** Ranges with fingerprints of nothing, all over the items. */
 function madeUp(ranges: number): Uint8Array {
