@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
-import { recordDigest, type Signer } from '@souk/records'
+import { recordDigest, type Signer, workBitsMin } from '@souk/records'
 import {
   decodeChanges,
   decodePartitions,
@@ -227,13 +227,21 @@ function followLog(): Interview {
   }
 }
 
-/** Feedback on trades that somebody made up with himself: three signatures each, of keys made for as few as will do. */
+/**
+ * Feedback on trades that somebody made up with himself: three signatures each, of keys made for as few as will do, and
+ * the work without which nobody looks at them.
+ */
 function praises(count: number, { perSubject }: { perSubject: number }): { digest: Uint8Array; bytes: Uint8Array }[] {
   const text = 'Perfect. '.repeat(60).trim()
   const buyer = createSigner()
   const sellers = Array.from({ length: Math.ceil(count / perSubject) }, createSigner)
   return Array.from({ length: count }, (_, at) => {
-    const { id, bytes } = feedbackOf({ buyer, seller: sellers[Math.floor(at / perSubject)] as Signer, text })
+    const { id, bytes } = feedbackOf({
+      buyer,
+      seller: sellers[Math.floor(at / perSubject)] as Signer,
+      text,
+      workBits: workBitsMin
+    })
     return { digest: recordDigest(id), bytes }
   })
 }

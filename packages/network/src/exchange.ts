@@ -163,6 +163,7 @@ const offences = new Set<ProtocolErrorCode>([
   'malformed',
   'too-large',
   'not-feedback',
+  'below-floor',
   'wrong-subject',
   'ids-not-ascending',
   'not-asked-for',

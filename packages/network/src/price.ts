@@ -1,4 +1,4 @@
-import { kindLimits, type Priced, type WorkClaim, workBitsAskedMax, workBitsMin, workFloor } from '@souk/records'
+import { kindLimits, type Priced, type WorkClaim, workBitsAskedMax, workFloor } from '@souk/records'
 import { fullBitsMax, fullFrom, fullStep, strangersPerSecondFree, strangersWindowMs } from './limits.ts'
 
 /** How full the rooms of a store are that strangers' records go to: from 0, empty, to 1. */
@@ -18,7 +18,7 @@ export interface PriceInit {
   readonly fullness?: (() => Fullness) | undefined
   /** Strangers' records a second that gossip may bring before more is asked. Default: 10. */
   readonly freePerSecond?: number | undefined
-  /** Asked on top of everything else, for kinds that need work at all. Default: 0. */
+  /** Asked on top of everything else, but for kinds bound to a receipt. Default: 0. */
   readonly extraBits?: number | undefined
   /** Never more than this; 0 asks for none. Default: 22. */
   readonly bitsMax?: number | undefined
@@ -45,21 +45,20 @@ export function createPrice(init: PriceInit): Price {
   const { extraBits = 0, bitsMax = workBitsAskedMax, freePerSecond = strangersPerSecondFree } = init
   const rate = createRate(init.now)
 
-  const asksStrangers = (priced: Priced): number => {
+  /** What presses on a kind bound to a receipt is the room of its own, and nothing else. */
+  const pressure = (priced: Priced): number => {
     const { shared, receipts } = init.fullness?.() ?? { shared: 0, receipts: 0 }
-    if (isBound(priced)) return Math.min(bitsMax, pressed(fullBits(receipts)))
-    return Math.min(
-      bitsMax,
-      workFloor(priced) + extraBits + fullBits(shared) + rateBits(rate.perSecond() / freePerSecond)
-    )
+    if (isBound(priced)) return fullBits(receipts)
+    return extraBits + fullBits(shared) + rateBits(rate.perSecond() / freePerSecond)
   }
+  const asksStrangers = (priced: Priced): number => Math.min(bitsMax, workFloor(priced) + pressure(priced))
   const isTrusted = (author: Uint8Array): boolean => init.trusts?.(author) === true
 
   return {
     asksStrangers,
     asks: ({ author, ...priced }) => (isTrusted(author) ? 0 : asksStrangers(priced)),
     asksAnybody: (priced) => Math.min(bitsMax, workFloor(priced)),
-    asksSuccessors: (priced) => (isBound(priced) ? 0 : Math.min(bitsMax, workFloor(priced) + extraBits)),
+    asksSuccessors: (priced) => Math.min(bitsMax, workFloor(priced) + (isBound(priced) ? 0 : extraBits)),
     arrived({ kind, author }) {
       if (!isBound({ kind }) && !isTrusted(author)) rate.add()
     }
@@ -68,11 +67,6 @@ export function createPrice(init: PriceInit): Price {
 
 function isBound({ kind }: Pick<Priced, 'kind'>): boolean {
   return kindLimits[kind].receiptBound
-}
-
-/** Nothing while there is room; after that, as for anything else. */
-function pressed(bits: number): number {
-  return bits === 0 ? 0 : workBitsMin + bits
 }
 
 function fullBits(fullness: number): number {

@@ -9,6 +9,7 @@ export type ProtocolErrorCode =
   | 'refused'
   // Feedback and located sets
   | 'not-feedback'
+  | 'below-floor'
   | 'wrong-key'
   | 'wrong-subject'
   | 'slot-full'

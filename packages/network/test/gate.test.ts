@@ -13,6 +13,7 @@ import {
 import { describe, expect, it, vi } from 'vitest'
 import { createRecordGate, type PutOutcome, type RecordGateInit, type RecordSource } from '../src/gate.ts'
 import { createGuard } from '../src/guard/guard.ts'
+import { feedbackOf } from './feedback/trade.ts'
 import { type ListingOptions, newSigner, sealListing } from './support/records.ts'
 import { TestStore } from './support/store.ts'
 
@@ -122,6 +123,29 @@ describe('the record gate', () => {
     const trusted = make(friend, 0)
     expect(await gate.accept(trusted.bytes, gossip)).toEqual({ verdict: 'ignore', id: trusted.id })
     expect([...store.records.keys()]).toEqual([trusted.id])
+  })
+
+  it('takes a rating for no less than any author brings, whatever receipt it has', async () => {
+    const { gate, store, clock, guard } = setUp()
+    const rate = (workBits?: number) =>
+      feedbackOf({
+        buyer: newSigner(),
+        seller: newSigner(),
+        nowMs: clock.nowMs,
+        ...(workBits !== undefined && { workBits })
+      })
+    const [free, short, paid] = [rate(0), rate(11), rate()]
+    for (const { bytes, id } of [free, short]) {
+      expect(await gate.accept(bytes, catchUp)).toEqual({ verdict: 'ignore', code: 'too-little-work', id })
+    }
+    expect(guard.report()).toEqual([])
+    const ofRatings = { ...gossip, topic: topicOf('main', 'feedback') }
+    for (const { bytes, id } of [free, short]) {
+      expect(await gate.accept(bytes, ofRatings)).toEqual({ verdict: 'reject', code: 'below-floor', id })
+    }
+    expect(guard.report()[0]?.reasons).toMatchObject([{ code: 'below-floor', times: 2 }])
+    expect(await gate.accept(paid.bytes, ofRatings)).toEqual({ verdict: 'accept', id: paid.id })
+    expect([...store.records.keys()]).toEqual([paid.id])
   })
 
   it('verifies here what a peer brings by gossip until something of it is good, and after something is not', async () => {

@@ -10,12 +10,15 @@ const ana = new Uint8Array(32).fill(1)
 const bo = new Uint8Array(32).fill(2)
 
 describe('the price of a record', () => {
-  it('is the floor for strangers at an idle node, nothing for those who are trusted, nothing for a receipt', () => {
+  it('is the floor for strangers at an idle node, for ratings too, and nothing for those who are trusted', () => {
     const { price } = setUp({ trusts: (author) => author === bo })
     expect(price.asks({ ...listing, author: ana })).toBe(12)
     expect(price.asks({ ...listing, bytes: 16_384, author: ana })).toBe(15)
     expect(price.asks({ ...listing, author: bo })).toBe(0)
-    expect(price.asks({ ...feedback, author: ana })).toBe(0)
+    expect(price.asks({ ...feedback, author: ana })).toBe(12)
+    expect(price.asks({ ...feedback, bytes: 8192, lifeMs: 730 * day, author: ana })).toBe(12)
+    expect(price.asks({ ...feedback, author: bo })).toBe(0)
+    expect(price.asksAnybody(feedback)).toBe(12)
   })
 
   it.each([
@@ -35,7 +38,7 @@ describe('the price of a record', () => {
     const full = setUp({ fullness: () => ({ shared: 0, receipts: 1 }) }).price
     expect([full.asksStrangers(listing), full.asksStrangers(feedback)]).toEqual([12, 18])
     const crowded = setUp({ fullness: () => ({ shared: 1, receipts: 0.7 }) }).price
-    expect([crowded.asksStrangers(listing), crowded.asksStrangers(feedback)]).toEqual([18, 0])
+    expect([crowded.asksStrangers(listing), crowded.asksStrangers(feedback)]).toEqual([18, 12])
   })
 
   it('rises by one bit for each doubling of what comes, and falls again', () => {
@@ -64,7 +67,7 @@ describe('the price of a record', () => {
     const { price } = setUp({ fullness: () => ({ shared: 1, receipts: 1 }), extraBits: 2 })
     expect(price.asksStrangers(listing)).toBe(20)
     expect(price.asksSuccessors(listing)).toBe(14)
-    expect([price.asksStrangers(feedback), price.asksSuccessors(feedback)]).toEqual([18, 0])
+    expect([price.asksStrangers(feedback), price.asksSuccessors(feedback)]).toEqual([18, 12])
   })
 
   it('never passes 22 bits nor an operator’s own bound, and is never below the floor under it', () => {

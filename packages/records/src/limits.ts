@@ -49,7 +49,7 @@ export interface KindLimits {
   readonly liveTrustedMax: number
   /** An immutable record has `seq` 0, content, and is never replaced: its slot holds every differing one as evidence. */
   readonly immutable: boolean
-  /** Stands on a receipt that another identity has signed: needs no work, and has a room of its own in a store. */
+  /** Stands on a receipt that another identity has signed: costs the least work, and has a room of its own in a store. */
   readonly receiptBound: boolean
 }
 

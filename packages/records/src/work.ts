@@ -26,11 +26,12 @@ export interface Priced {
 
 /**
  * The bits of work that an idle node asks of a stranger: by size × life, from 12 for 2 KiB that live 30 days one more
- * for each doubling. 0 for kinds bound to a receipt: the other party's signature is what they cost.
+ * for each doubling. 12 for kinds bound to a receipt, however large and long-lived: 30 times that, for two years, would
+ * be felt by who rates, and 12 cost who makes trades up more than they cost who checks them.
  * A policy that all nodes share, not validity.
  */
 export function workFloor({ kind, bytes, lifeMs }: Priced): number {
-  if (kindLimits[kind].receiptBound) return 0
+  if (kindLimits[kind].receiptBound) return workBitsMin
   let bits = workBitsMin
   while (bytes * lifeMs > 2 ** (bits - workBitsMin) * workUnitBytes * workUnitMs) bits++
   return bits

@@ -17,6 +17,7 @@ import {
   type Verify,
   type WorkClaim,
   workBitsAskedMax,
+  workBitsMin,
   workFloor
 } from '@souk/records'
 import * as fc from 'fast-check'
@@ -46,7 +47,7 @@ describe('the floor', () => {
     expect(workFloor(priced)).toBe(bits)
   })
 
-  test('is one bit more for each doubling of size or life, and nothing for what a receipt pays for', () => {
+  test('is one bit more for each doubling of size or life, and the least for what stands on a receipt', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...recordKinds),
@@ -58,7 +59,8 @@ describe('the floor', () => {
           expect(workFloor({ kind, bytes, lifeMs: 2 * lifeMs })).toBe(larger)
           const { receiptBound } = kindLimits[kind]
           const isPriced = !receiptBound && bytes * lifeMs * 2 > 2048 * 30 * dayMs
-          expect(bits > 0).toBe(!receiptBound)
+          expect(bits).toBeGreaterThanOrEqual(workBitsMin)
+          expect(bits).toBeLessThanOrEqual(receiptBound ? workBitsMin : workBitsAskedMax)
           expect(larger - bits).toBe(isPriced ? 1 : 0)
         }
       )

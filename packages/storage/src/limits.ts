@@ -30,8 +30,8 @@ export const storageLimits: StorageLimits = {
 }
 
 /**
- * The part of the room that receipt-bound records of unknown authors may take. They cost no work, and two identities
- * of one person can sign receipts for each other all day: what comes free must not crowd out what was worked for. A
+ * The part of the room that receipt-bound records of unknown authors may take. They cost little work, and two identities
+ * of one person can sign receipts for each other all day: what comes cheap must not crowd out what was worked for. A
  * quarter is 100,000 ratings.
  */
 export const receiptsShare = 0.25

@@ -5,7 +5,7 @@
  * the subject's own signature: only the subject can make feedback about itself in bulk. It would make good ones, so
  * the best give way first. Among equals a secret of each keeper decides, so that nobody can work out a set that
  * crowds a given record out of all keepers. When the shelf as a whole is full, the block of addresses that has brought
- * most gives way, for identities that trade with themselves cost nothing; of what it brought, the subject farthest
+ * most gives way, for identities that trade with themselves cost little; of what it brought, the subject farthest
  * from this peer: others are nearer to it.
  *
  * Keys: `r/<subject>/<digest>` the record; `a/<subject>/<author>/<order>/<digest>` for quotas, with a name for the block

@@ -7,16 +7,16 @@ import { EventTypes, type KadDHT, type QueryEvent } from '@libp2p/kad-dht'
 import {
   type ContentOf,
   RecordError,
-  type RecordErrorCode,
   type SoukRecord,
   openRecord,
   recordDigest,
-  sameBytes
+  sameBytes,
+  workFloor
 } from '@souk/records'
 import { ProtocolError } from '../protocol-error.ts'
 import { feedbackBytesMax } from './limits.ts'
 
-/** A feedback whose signatures and receipt hold. */
+/** A feedback whose work, signatures and receipt hold. */
 export type FeedbackRecord = SoukRecord<'feedback'> & { readonly content: ContentOf<'feedback'> }
 
 /** What must be given to `kadDHT()` when it is made; `now` is the replica's clock. */
@@ -44,9 +44,10 @@ export function valueKey(digest: Uint8Array): Uint8Array {
 }
 
 /**
- * Opens bytes that ought to be a feedback.
+ * Opens bytes that ought to be a feedback. Without the work that every author brings no signature is looked at:
+ * three of them cost more than a trade that somebody makes up with himself.
  *
- * @throws {@link ProtocolError} `too-large`, `expired`, `not-yet-valid` or `not-feedback`, with the record's own error as its cause.
+ * @throws {@link ProtocolError} `too-large`, `expired`, `not-yet-valid`, `below-floor` or `not-feedback`, with the record's own error as its cause.
  */
 export function openFeedback(bytes: Uint8Array, options: { nowMs: number }): FeedbackRecord {
   if (bytes.length > feedbackBytesMax) {
@@ -113,16 +114,21 @@ function tryValue(key: Uint8Array, value: Uint8Array, nowMs: number): FeedbackRe
 
 function open(bytes: Uint8Array, nowMs: number): ReturnType<typeof openRecord> {
   try {
-    return openRecord(bytes, { nowMs })
+    return openRecord(bytes, { nowMs, asks: workFloor })
   } catch (cause) {
-    const code = cause instanceof RecordError && isOfTime(cause.code) ? cause.code : 'not-feedback'
-    throw new ProtocolError(code, (cause as Error).message, { cause })
+    throw refusalOf(cause as Error)
   }
 }
 
-/** Wrong by this clock only: the peer that sent it may have a better one. */
-function isOfTime(code: RecordErrorCode): code is 'expired' | 'not-yet-valid' {
-  return code === 'expired' || code === 'not-yet-valid'
+function refusalOf(cause: Error): ProtocolError {
+  const code = cause instanceof RecordError ? cause.code : undefined
+  // The floor is what is asked here, by everybody and always: no load, no trust.
+  if (code === 'too-little-work') {
+    return new ProtocolError('below-floor', 'a feedback has the work that every author brings', { cause })
+  }
+  // Wrong by this clock only: the peer that sent it may have a better one.
+  const isOfTime = code === 'expired' || code === 'not-yet-valid'
+  return new ProtocolError(isOfTime ? code : 'not-feedback', cause.message, { cause })
 }
 
 /**

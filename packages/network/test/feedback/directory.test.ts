@@ -113,7 +113,7 @@ describe('a feedback directory', () => {
     expect(ids(await two!.directory.find(seller.publicKey))).toEqual([bad.id, good.id].toSorted())
   })
 
-  test('stores nothing that is forged, altered, unreceipted or misplaced, in any replica', async () => {
+  test('stores nothing that is forged, altered, unreceipted, misplaced or without work, in any replica', async () => {
     const [attacker, ...honest] = await market(4)
     const rater = person()
     const record = feedbackOf({ buyer: rater, seller: person() })
@@ -124,6 +124,7 @@ describe('a feedback directory', () => {
       receipt: { ...receipt, sellerSig: receipt.buyerSig }
     }))
     const ofAnother = resealed(record, rater, (content) => ({ ...content, subject: person().publicKey }))
+    const cheap = feedbackOf({ buyer: rater, seller: person(), workBits: 11 })
     const { body, sig } = decodeCanonical(record.bytes, { bytesMax: 8192 }) as { body: Uint8Array; sig: Uint8Array }
     const altered = encodeCanonical({ body, sig: sig.map((byte, index) => (index === 40 ? byte ^ 1 : byte)) })
     const other = feedbackOf({ buyer: person(), seller: person() })
@@ -132,6 +133,7 @@ describe('a feedback directory', () => {
       ['without a receipt', valueKey(unreceipted.digest), unreceipted.bytes],
       ['with a receipt that one side made up', valueKey(selfMade.digest), selfMade.bytes],
       ['about somebody else than the receipt', valueKey(ofAnother.digest), ofAnother.bytes],
+      ['with less work than every author brings', valueKey(recordDigest(cheap.id)), cheap.bytes],
       ['misplaced', valueKey(recordDigest(other.id)), record.bytes],
       ['garbage', valueKey(recordDigest(record.id)), new Uint8Array(500).fill(1)],
       ['oversize', valueKey(recordDigest(record.id)), new Uint8Array(9000)]
@@ -145,7 +147,8 @@ describe('a feedback directory', () => {
       }
       expect({ name, refused: errors.length > 0, confirmed }).toEqual({ name, refused: true, confirmed: [] })
     }
-    for (const digest of [recordDigest(record.id), unreceipted.digest, selfMade.digest, ofAnother.digest]) {
+    const digests = [record, cheap].map(({ id }) => recordDigest(id))
+    for (const digest of [...digests, unreceipted.digest, selfMade.digest, ofAnother.digest]) {
       for (const { directory } of honest) expect(await directory.get(digest)).toBeUndefined()
     }
   })
@@ -188,6 +191,7 @@ describe('keepers that lie', () => {
     const rated = person()
     const record = feedbackOf({ buyer: person(), seller: rated, stars: 1 })
     const elsewhere = feedbackOf({ buyer: person(), seller: person() })
+    const cheap = feedbackOf({ buyer: person(), seller: rated, workBits: 0 })
     const promised = new Uint8Array(32).fill(0xaa)
     let pages = 0
     const flood = (question: LocatedSetQuestion): Uint8Array => {
@@ -206,6 +210,11 @@ describe('keepers that lie', () => {
       liar(({ op }) =>
         op === 'list' ? encodeAnswer.list({ digests: [promised], more: false }) : encodeAnswer.get([elsewhere.bytes])
       ),
+      liar(({ op }) =>
+        op === 'list'
+          ? encodeAnswer.list({ digests: [recordDigest(cheap.id)], more: false })
+          : encodeAnswer.get([cheap.bytes])
+      ),
       liar(flood),
       liar(() => encodeAnswer.list({ digests: [promised, promised], more: false })),
       liar(() => new Uint8Array(1024 * 1024))
@@ -215,12 +224,12 @@ describe('keepers that lie', () => {
     await one!.directory.publish(record)
     const reader = await member({ clientMode: true })
     await join(reader.peer, one!.peer)
-    await knows(reader.peer, 8)
+    await knows(reader.peer, 9)
     const found = await reader.directory.find(rated.publicKey)
     expect(ids(found)).toEqual([record.id])
     expect(pages).toBeLessThanOrEqual(6)
     expect(reader.guard.codes.toSorted()).toEqual(
-      ['malformed', 'not-asked-for', 'ids-not-ascending', 'too-large']
+      ['malformed', 'not-asked-for', 'ids-not-ascending', 'too-large', 'below-floor']
         .map((code) => `${locatedSetProtocol}:${code}`)
         .toSorted()
     )

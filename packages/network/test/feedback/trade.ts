@@ -4,11 +4,13 @@ import {
   decodeCanonical,
   encodeCanonical,
   encodeStatement,
+  findWork,
   recordIdOfDigest,
   sealRecord,
   type Signer,
   signerFromKey,
-  signStatement
+  signStatement,
+  workBitsMin
 } from '@souk/records'
 import { CID } from 'multiformats/cid'
 import type { FeedbackRecord } from '../../src/feedback/value.ts'
@@ -27,11 +29,21 @@ export interface TradeInit {
   readonly lifeMs?: number
   /** Two ratings of one order have the same. */
   readonly order?: Uint8Array
+  /** The floor when left out, with a nonce of three bytes: what has as much text is as long, which decides who gives way. */
+  readonly workBits?: number
 }
 
 /** The buyer's feedback on the seller after one direct trade, with a receipt that both signed. */
 export function feedbackOf(init: TradeInit): FeedbackRecord {
-  const { buyer, seller, nowMs = Date.now(), order = randomBytes(32) } = init
+  for (;;) {
+    const record = rate(init)
+    const nonce = record.work?.nonce ?? 0
+    if (init.workBits !== undefined || (nonce >= 2 ** 8 && nonce < 2 ** 16)) return record
+  }
+}
+
+function rate(init: TradeInit): FeedbackRecord {
+  const { buyer, seller, nowMs = Date.now(), order = randomBytes(32), workBits } = init
   const statement = encodeStatement({
     v: 1,
     type: 'closing',
@@ -54,11 +66,11 @@ export function feedbackOf(init: TradeInit): FeedbackRecord {
   }
   const times = { createdAtMs: nowMs, expiresAtMs: nowMs + (init.lifeMs ?? 700 * 24 * 3600 * 1000) }
   const draft = { kind: 'feedback' as const, market: 'main', key: bytesToHex(order), seq: 0, ...times, content }
-  return sealRecord(draft, buyer) as FeedbackRecord
+  return sealRecord(draft, buyer, workBits === undefined ? {} : { workBits }) as FeedbackRecord
 }
 
 /**
- * The same feedback with other content, well signed by its author: what a hostile rater can make.
+ * The same feedback with other content, worked for and well signed by its author: what a hostile rater can make.
  *
  * @returns The signed bytes and the digest of their id.
  */
@@ -68,8 +80,9 @@ export function resealed(
   change: (content: FeedbackRecord['content']) => unknown
 ): { bytes: Uint8Array; digest: Uint8Array } {
   const { body } = decodeCanonical(record.bytes, { bytesMax: 8192 }) as { body: Uint8Array }
-  const fields = decodeCanonical(body, { bytesMax: 8192 }) as Record<string, unknown>
-  const other = encodeCanonical({ ...fields, content: change(record.content) })
+  const { pow: _, ...fields } = decodeCanonical(body, { bytesMax: 8192 }) as Record<string, unknown>
+  const plain = { ...fields, content: change(record.content) }
+  const other = encodeCanonical({ ...plain, pow: findWork(encodeCanonical(plain), workBitsMin) })
   const sig = author.sign(concatBytes(utf8ToBytes('souk/record/1\n'), other))
   return { bytes: encodeCanonical({ body: other, sig }), digest: sha256(other) }
 }

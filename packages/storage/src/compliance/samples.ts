@@ -110,6 +110,7 @@ export function feedback(
       expiresAtMs: nowMs + 300 * dayMs,
       content: { subject: on.publicKey, role: 'buyer', stars, text: 'Thanks.', receipt }
     },
-    from
+    from,
+    { workBits: 0 }
   )
 }
