@@ -47,8 +47,8 @@ export interface FeedbacksInit {
 
 /** Ratings of this node's orders, those of others, and what they are worth to this reader. */
 export interface FeedbackDesk extends Feedback, AsyncDisposable {
-  /** Puts one's own ratings, and those one received, where strangers look for them. */
-  spread(): Promise<void>
+  /** Puts one's own ratings, and those one received, where strangers look for them: at a pace, until the signal fires. */
+  spread(options: { readonly signal: AbortSignal }): Promise<void>
 }
 
 export function createFeedbacks(components: FeedbacksComponents, init: FeedbacksInit): FeedbackDesk {
@@ -59,12 +59,13 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
   // Two ratings of one order at once would be two that contradict each other for ever.
   const inTurn = createTurns()
 
-  const spreadOne = async (record: FeedbackRecord): Promise<void> => {
-    const work = directory.publish(record)
+  const spreadOne = async (record: FeedbackRecord, options: { signal?: AbortSignal } = {}): Promise<void> => {
+    const work = directory.publish(record, options)
     spreading.add(work)
     try {
       await work
     } catch (error) {
+      if (options.signal?.aborted === true) return
       components.onProblem({ code: 'feedback', message: `a rating could not be spread: ${(error as Error).message}` })
     } finally {
       spreading.delete(work)
@@ -135,10 +136,15 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
       const score = graph.score(subject, { roots: [me, ...init.curators].slice(0, 64), nowMs: init.now() })
       return reputationView(subject, score)
     },
-    async spread() {
+    async spread({ signal }) {
       const own = await records.list({ kind: 'feedback', author: signer.publicKey, limit: pageMax })
       const received = await records.feedbackOn(signer.publicKey)
-      for (const record of [...own, ...received]) await spreadOne(record as FeedbackRecord)
+      // Some thousand take a quarter of an hour: who is never here for so long gets on with others each time.
+      const from = Math.floor(Math.random() * received.length)
+      for (const record of [...own, ...received.slice(from), ...received.slice(0, from)]) {
+        if (signal.aborted) return
+        await spreadOne(record as FeedbackRecord, { signal })
+      }
     },
     async [Symbol.asyncDispose]() {
       // Who rates and leaves at once may not be back for weeks.

@@ -20,6 +20,7 @@ export interface HouseworkComponents {
 export function startHousework(components: HouseworkComponents, init: { now: () => number }): AsyncDisposable {
   const { storage, profiles, listings, feedback, orders, images, onError } = components
   const running = new Set<Promise<void>>()
+  const stopping = new AbortController()
 
   const run = (task: () => Promise<unknown>): void => {
     const work = task()
@@ -36,7 +37,7 @@ export function startHousework(components: HouseworkComponents, init: { now: () 
   }
 
   run(() => orders.lookAtAll())
-  run(() => feedback.spread())
+  run(() => feedback.spread({ signal: stopping.signal }))
   run(hourly)
   const deadlines = setInterval(() => run(() => orders.lookAtAll()), deadlinesEveryMs)
   const chores = setInterval(() => run(hourly), houseworkEveryMs)
@@ -44,6 +45,7 @@ export function startHousework(components: HouseworkComponents, init: { now: () 
     async [Symbol.asyncDispose]() {
       clearInterval(deadlines)
       clearInterval(chores)
+      stopping.abort()
       await Promise.allSettled(running)
     }
   }

@@ -7,10 +7,19 @@ import type { KadDHT } from '@libp2p/kad-dht'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { recordDigest, sameBytes } from '@souk/records'
 import { type ExchangeHost, type Guard, openGuard } from '../exchange.ts'
+import type { Budget } from '../guard/bucket.ts'
 import type { KeyValueStore } from '../store.ts'
 import { createClosestPeers, distanceOf } from './closest.ts'
 import { serveShelf } from './keeper.ts'
-import { dhtConcurrencyMax, dhtFetchesPerFindMax, keepersMax, lookupTimeoutMs, republishCheckMs } from './limits.ts'
+import {
+  dhtConcurrencyMax,
+  dhtFetchesPerFindMax,
+  keepersMax,
+  lookupTimeoutMs,
+  pace as paceDefault,
+  republishCheckMs
+} from './limits.ts'
+import { createPace } from './pace.ts'
 import { createKeeperClient, firstOf, readKeepers } from './reader.ts'
 import { createRepublisher } from './republish.ts'
 import { createShelf, type ShelfLimits } from './shelf.ts'
@@ -30,6 +39,8 @@ export interface FeedbackDirectoryInit {
   readonly now?: () => number
   /** Of what this node keeps for others. */
   readonly limits?: Partial<ShelfLimits>
+  /** Of what this node puts and compares; what it looks for does not wait. */
+  readonly pace?: Budget
   /** True for those whose feedback is not kept for others. */
   readonly refuses?: (author: Uint8Array) => boolean
   /** Told when {@link FeedbackDirectory.held} has changed by somebody's doing. */
@@ -55,7 +66,8 @@ export interface FoundFeedback {
 export interface FeedbackDirectory extends AsyncDisposable {
   /**
    * Puts a record where others look for it, and does so daily from now on. For one's own feedback and for what one
-   * received. Reaching nobody is no error: it is tried again.
+   * received. Many go at a pace, one that comes in between after two others at most. Reaching nobody is no error: it is
+   * tried again.
    *
    * @throws {@link ProtocolError} `not-feedback` when the record is not one.
    */
@@ -90,6 +102,7 @@ export async function createFeedbackDirectory(
   const shelf = await createShelf({ store }, { now, distance, ...(init.limits && { limits: init.limits }) })
   const client = createKeeperClient({ libp2p, guard }, { now })
   const closest = createClosestPeers({ libp2p, dht }, { now })
+  const pace = createPace(init.pace ?? paceDefault)
   const stopping = new AbortController()
 
   const isSelf = (peer: PeerId): boolean => peer.equals(libp2p.peerId)
@@ -124,7 +137,7 @@ export async function createFeedbackDirectory(
     return getValue(dht, digest, { signal: bounded(options.signal), nowMs: now() })
   }
 
-  const republisher = createRepublisher({ store, shelf, client, closest, dht, libp2p, log }, { now, put, putTo })
+  const republisher = createRepublisher({ store, shelf, client, closest, dht, libp2p, log }, { now, pace, put, putTo })
 
   async function find(subject: Uint8Array, options: AbortOptions = {}): Promise<FoundFeedback> {
     const records = await ownRecords(subject)
@@ -181,6 +194,7 @@ export async function createFeedbackDirectory(
     async publish(record, options = {}) {
       const checked = openFeedback(record.bytes, { nowMs: now() })
       await republisher.remember(checked)
+      await pace(options)
       return put(checked, options)
     },
     find,

@@ -1,5 +1,6 @@
 import { kindLimits } from '@souk/records'
 import type { ExchangeLimits } from '../exchange.ts'
+import type { Budget } from '../guard/bucket.ts'
 
 /** Every bound of feedback's network side, with its reason. */
 
@@ -60,6 +61,14 @@ export const republishAfterMs: number = 20 * hour
 
 /** How often it is looked for what is due. */
 export const republishCheckMs = hour
+
+/**
+ * Turns of one node's own: a record that it puts, a subject that it compares, and each question that follows where two sets
+ * differ. A turn asks one neighbour at most three questions of the DHT, two values and thirteen units of a located
+ * set, so that together with what people look for it stays within what the guard grants a peer. A keeper's 20,000
+ * records are put again in less than two hours.
+ */
+export const pace: Budget = { perSecond: 3, burst: 30 }
 
 /** Subjects compared with their other keepers in one run: bounds the traffic of a keeper of many. */
 export const subjectsPerRunMax = 500

@@ -16,6 +16,7 @@ import {
   republishersPerSubject,
   subjectsPerRunMax
 } from './limits.ts'
+import type { Pace } from './pace.ts'
 import { type KeeperClient, readKeepers } from './reader.ts'
 import type { Shelf } from './shelf.ts'
 import type { FeedbackRecord } from './value.ts'
@@ -42,6 +43,7 @@ interface Components {
 
 interface Init {
   readonly now: () => number
+  readonly pace: Pace
   readonly put: (record: FeedbackRecord, options: AbortOptions) => Promise<unknown>
   readonly putTo: (record: FeedbackRecord, options: AbortOptions) => Promise<unknown>
 }
@@ -49,6 +51,7 @@ interface Init {
 export function createRepublisher(components: Components, init: Init): Republisher {
   const { store, shelf, closest, dht, libp2p, log } = components
   const inOrder = createQueue()
+  const client = inTurns(components.client, init.pace)
   /** When each subject was last compared with its other keepers; after a restart all are due. */
   const compared = new Map<string, number>()
 
@@ -65,9 +68,9 @@ export function createRepublisher(components: Components, init: Init): Republish
 
   async function putDue(options: AbortOptions): Promise<void> {
     for (const { record, atMs } of await entries()) {
-      options.signal?.throwIfAborted()
       if (record.expiresAtMs <= init.now()) await store.batch([{ type: 'del', key: publishedKey(record) }])
       else if (init.now() - atMs >= republishAfterMs) {
+        await init.pace(options)
         await init.put(record, options)
         await remember(record)
       }
@@ -78,7 +81,7 @@ export function createRepublisher(components: Components, init: Init): Republish
     if (!isServer(dht)) return
     const due = shelf.subjects().filter((subject) => isDue(compared.get(bytesToHex(subject)), init.now()))
     for (const subject of due.slice(0, subjectsPerRunMax)) {
-      options.signal?.throwIfAborted()
+      await init.pace(options)
       await compareSubject(subject, options)
       compared.set(bytesToHex(subject), init.now())
     }
@@ -90,13 +93,16 @@ export function createRepublisher(components: Components, init: Init): Republish
     const keepers = (await closest.of(subject, options)).slice(0, keepersMax)
     for (const peer of keepers) {
       if (peer.equals(libp2p.peerId)) continue
-      await reconcile(components, { peer, subject }, options).catch((error: unknown) => {
+      await reconcile({ shelf, client, libp2p }, { peer, subject }, options).catch((error: unknown) => {
         options.signal?.throwIfAborted()
         log('could not compare sets with %p - %e', peer, error)
       })
     }
     if (keepers.slice(0, republishersPerSubject).some((peer) => peer.equals(libp2p.peerId))) {
-      for (const record of await someRecords(shelf, subject)) await init.putTo(record, options)
+      for (const record of await someRecords(shelf, subject)) {
+        await init.pace(options)
+        await init.putTo(record, options)
+      }
     }
   }
 
@@ -132,6 +138,25 @@ function decodeEntry(value: Uint8Array): PublishedEntry {
 
 function isDue(lastMs: number | undefined, nowMs: number): boolean {
   return lastMs === undefined || nowMs - lastMs >= republishAfterMs
+}
+
+/** Sums belong to the turn of their subject; what else a keeper is asked, and sent, has turns of its own. */
+function inTurns(client: KeeperClient, pace: Pace): KeeperClient {
+  return {
+    sum: (peer, subject, options) => client.sum(peer, subject, options),
+    async add(peer, record, options = {}) {
+      await pace(options)
+      return client.add(peer, record, options)
+    },
+    async list(peer, subject, options = {}) {
+      await pace(options)
+      return client.list(peer, subject, options)
+    },
+    async get(peer, wanted, options = {}) {
+      await pace(options)
+      return client.get(peer, wanted, options)
+    }
+  }
 }
 
 /** Two keepers end with the union of what they have, as far as their bounds allow. Equal sets cost one question. */
