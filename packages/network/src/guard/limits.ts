@@ -93,12 +93,15 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   'sync-work': { perSecond: 20, burst: 100 },
   // Refusals that a peer may run into: an honest one waits five seconds after each.
   'sync-refusal': { perSecond: 0.5, burst: 10 },
-  // Look-ups of a small network all pass by each of its peers; one answer takes 0.3 ms.
-  '/souk/kad/1.0.0': { perSecond: 100, burst: 2000 },
+  // Look-ups of a small network all pass by each of its peers: a look-up asks each once, a node of two or three neighbours
+  // asks one of them three times a second and nine times at once. Who puts and compares much does so at a pace of its
+  // own (feedback/limits.ts): ninety at once, nine a second.
+  '/souk/kad/1.0.0': { perSecond: 25, burst: 500 },
   // Values that it puts, into the DHT or a located set, and that have to be checked: 1.5 ms each, so that one peer has
-  // 1.5 % of a core and 0.3 s at once. More are refused, and forgiven: a keeper of many puts them in good faith.
-  value: { perSecond: 10, burst: 200 },
-  // A question is one unit, 8 KiB of answer another: reading a set of 2,000 takes 320.
+  // 1.5 % of a core and 0.15 s at once. The same pace puts sixty at once and six a second; a comparison brings up to 64.
+  // More are refused, and forgiven: a keeper of many puts them in good faith.
+  value: { perSecond: 10, burst: 100 },
+  // A question is one unit, 8 KiB of answer another: reading a set of 2,000 takes 320, comparing many 390 at worst.
   '/souk/located-set/1': { perSecond: 40, burst: 400 },
   // Questions beyond a budget that are only refused: an honest outbox runs into a few.
   refusal: { perSecond: 1, burst: 20 },

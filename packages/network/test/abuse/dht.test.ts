@@ -128,7 +128,8 @@ describe('10,000 puts of what ought not to be in the DHT', async () => {
 describe('good values in bulk', () => {
   it('of one peer take a megabyte at most', async () => {
     // As many as a peer brings in a quarter of an hour.
-    const guard = { budgets: { value: { perSecond: 1, burst: 900 } } }
+    const many = { perSecond: 1, burst: 900 }
+    const guard = { budgets: { value: many, [protocol]: many } }
     await using victim = await startVictim({ guard })
     await using attacker = await createAttacker()
     const answered = await send(attacker, victim, validPuts(900))
