@@ -21,7 +21,6 @@ import {
   type EntranceLimits,
   handshakeLimits,
   type HandshakeLimits,
-  pingBytes,
   requestBudgetDefault,
   requestBudgets,
   reservationsPerBlockMax,
@@ -32,10 +31,11 @@ import {
   unreadLookMs,
   unsentBytesDefault
 } from './limits.ts'
-import { createMeter, meterOf } from './meter.ts'
+import { createMeter } from './meter.ts'
 import { watchMuxer } from './muxer.ts'
 import type { Reason } from './score.ts'
 import { Standings } from './standings.ts'
+import { Traffic } from './traffic.ts'
 
 /** How strict a guard is. Everything has a default in `guard/limits.ts`. */
 export interface GuardInit {
@@ -151,20 +151,16 @@ class DefaultGuard implements HostGuard {
   readonly entrance: Entrance
   readonly handshakes: HandshakeLimits
   readonly #init: GuardInit
-  readonly #traffic: TrafficBudgets
   readonly #allowed: ReadonlySet<string>
   readonly #denied: ReadonlySet<string>
   readonly #peers: Standings
+  readonly #traffic: Traffic
   /** What each multiplexer runs over. */
   readonly #carriers = new WeakMap<StreamMuxer, MessageStream>()
-  readonly #muxerMeters = new WeakMap<StreamMuxer, MuxerMeters>()
   /** For what a multiplexer was cut off while it was nobody's. */
   readonly #cutFor = new WeakMap<StreamMuxer, string>()
   readonly #owners = new WeakMap<MultiaddrConnection, PeerId>()
-  readonly #connectionMeters = new WeakMap<MultiaddrConnection, (bytes: number) => void>()
   readonly #streamOwners = new WeakMap<Stream, PeerId>()
-  /** By protocol: of those that we speak. */
-  readonly #rows = new Map<string, StreamRow>()
   #behind = new WeakSet<Connection>()
   #isNone: (peer: PeerId, code: string) => boolean = () => false
   #libp2p: Libp2p | undefined
@@ -176,10 +172,15 @@ class DefaultGuard implements HostGuard {
 
   constructor(init: GuardInit) {
     this.#init = init
-    this.#traffic = { ...trafficBudgets, ...init.traffic }
     this.#allowed = init.allow instanceof Set ? init.allow : new Set(init.allow)
     this.#denied = init.deny instanceof Set ? init.deny : new Set(init.deny)
     this.#peers = new Standings(init)
+    this.#traffic = new Traffic({
+      budgets: { ...trafficBudgets, ...init.traffic },
+      now: init.now,
+      peers: this.#peers,
+      onTooMany: (muxer, code) => this.#cutMuxer(muxer, code)
+    })
     this.doorway = new Doorway(init)
     this.entrance = new Entrance(init)
     this.handshakes = { ...handshakeLimits, ...init.handshakes }
@@ -224,11 +225,11 @@ class DefaultGuard implements HostGuard {
     return watchMuxer(create, {
       unsentBytesMax: this.#unsentBytesMax,
       onMuxer: (muxer, connection) => void this.#carriers.set(muxer, connection),
-      onSmallFrame: (muxer) => this.#metersOf(muxer).small(),
-      onPing: (muxer) => this.#metersOf(muxer).ping(),
-      onOpen: (muxer) => this.#metersOf(muxer).open(),
-      onUnused: (muxer) => this.#metersOf(muxer).unused(),
-      onStray: (muxer, bytes) => this.#metersOf(muxer).stray(bytes),
+      onSmallFrame: (muxer) => this.#traffic.metersOf(muxer).small(),
+      onPing: (muxer) => this.#traffic.metersOf(muxer).ping(),
+      onOpen: (muxer) => this.#traffic.metersOf(muxer).open(),
+      onUnused: (muxer) => this.#traffic.metersOf(muxer).unused(),
+      onStray: (muxer, bytes) => this.#traffic.metersOf(muxer).stray(bytes),
       onBadLength: (muxer) => this.#cutMuxer(muxer, 'malformed-length'),
       isSpoken: (protocol) => this.#speaks(protocol),
       takes: (muxer, stream) => this.#takes(muxer, stream)
@@ -332,23 +333,12 @@ class DefaultGuard implements HostGuard {
   }
 
   #meterConnection(connection: MultiaddrConnection, bytes: number): void {
-    let meter = this.#connectionMeters.get(connection)
-    if (meter === undefined) {
-      meter = meterOf(this.#traffic.connectionBytes, this.#init.now, () => this.#cut(connection))
-      this.#connectionMeters.set(connection, meter)
-    }
-    meter(bytes)
-    const peer = this.#owners.get(connection)
-    if (peer === undefined) return
-    const standing = this.#peers.of(peer.toString())
-    if (!standing.allow('bytes unasked', this.#traffic.unaskedBytes, bytes, this.#init.now())) this.#cut(connection)
+    if (!this.#traffic.takeBytes(connection, this.#owners.get(connection), bytes)) this.#cut(connection)
   }
 
-  /** What we asked for came over the connection too, and was counted there. */
   #forgiveAnswer(stream: Stream, bytes: number): void {
     const peer = this.#ownerOf(stream)
-    if (peer === undefined) return
-    this.#peers.of(peer.toString()).giveBack('bytes unasked', this.#traffic.unaskedBytes, bytes, this.#init.now())
+    if (peer !== undefined) this.#traffic.giveBack(peer, bytes)
   }
 
   /** More bytes than anybody may send. Before the handshake there is no peer to blame yet. */
@@ -361,41 +351,8 @@ class DefaultGuard implements HostGuard {
   #meterStream(stream: Stream, bytes: number): void {
     const peer = this.#ownerOf(stream)
     if (peer === undefined || this.refuses(peer)) return
-    const { name, budget, isPing } = this.#rowOf(stream.protocol)
-    const standing = this.#peers.of(peer.toString())
-    const nowMs = this.#init.now()
-    if (!standing.allow(name, budget, bytes, nowMs)) this.punish(peer, 'too-many-bytes')
-    else if (!standing.allow('frames', this.#traffic.streamFrames, 1, nowMs)) this.punish(peer, 'too-many-frames')
-    else if (isPing && !standing.allow('pings', this.#traffic.pingFrames, Math.ceil(bytes / pingBytes), nowMs)) {
-      this.punish(peer, 'too-many-frames')
-    }
-  }
-
-  /** Which budgets a protocol's frames are taken from. */
-  #rowOf(protocol: string): StreamRow {
-    let row = this.#rows.get(protocol)
-    if (row === undefined) {
-      const bytes = bytesOf.find(([prefix]) => protocol.startsWith(prefix))?.[1] ?? 'otherBytes'
-      row = { name: bytes, budget: this.#traffic[bytes], isPing: protocol.startsWith('/ipfs/ping/') }
-      this.#rows.set(protocol, row)
-    }
-    return row
-  }
-
-  #metersOf(muxer: StreamMuxer): MuxerMeters {
-    let meters = this.#muxerMeters.get(muxer)
-    if (meters === undefined) {
-      const meter = (budget: Budget, code: string): ReturnType<typeof meterOf> =>
-        meterOf(budget, this.#init.now, () => this.#cutMuxer(muxer, code))
-      const small = meter(this.#traffic.smallFrames, 'too-many-frames')
-      const ping = meter(this.#traffic.muxerPings, 'too-many-frames')
-      const open = meter(this.#traffic.streamOpenings, 'too-many-streams')
-      const unused = meter(this.#traffic.unusedStreams, 'too-many-streams')
-      const stray = meter(this.#traffic.strayBytes, 'too-many-bytes')
-      meters = { small: () => small(1), ping: () => ping(1), open: () => open(1), unused: () => unused(1), stray }
-      this.#muxerMeters.set(muxer, meters)
-    }
-    return meters
+    const offence = this.#traffic.takeFrame(peer, stream.protocol, bytes)
+    if (offence !== undefined) this.punish(peer, offence)
   }
 
   /** A multiplexer does not know whose it is. */
@@ -479,28 +436,6 @@ class DefaultGuard implements HostGuard {
 
 function isConnection(source: Stream | MultiaddrConnection): source is MultiaddrConnection {
   return 'remoteAddr' in source
-}
-
-interface StreamRow {
-  readonly name: string
-  readonly budget: Budget
-  readonly isPing: boolean
-}
-
-/** Of which bytes those of a protocol are, by its prefix; of `otherBytes` where none fits. */
-const bytesOf: readonly (readonly [prefix: string, name: keyof TrafficBudgets])[] = [
-  ['/meshsub/', 'gossipBytes'],
-  ['/souk/kad/', 'dhtBytes'],
-  ['/souk/sync/', 'catchUpBytes'],
-  ['/libp2p/circuit/', 'circuitBytes']
-]
-
-interface MuxerMeters {
-  small(): void
-  ping(): void
-  open(): void
-  unused(): void
-  stray(bytes: number): void
 }
 
 function muxerOf(connection: Connection): StreamMuxer | undefined {

@@ -1,5 +1,4 @@
 import type { Metrics, MultiaddrConnection, Stream, StreamMessageEvent } from '@libp2p/interface'
-import { TokenBucket, type Budget } from './bucket.ts'
 import { type Framing, framingOf, negotiation } from './framing.ts'
 import { inRounds } from './rounds.ts'
 
@@ -59,14 +58,6 @@ export function createMeter(sink: MeterSink): Metrics {
         frame(data)
       })
     }
-  }
-}
-
-/** Takes tokens for every call; calls `onEmpty` each time that too few are left. */
-export function meterOf(budget: Budget, now: () => number, onEmpty: () => void): (cost: number) => void {
-  const bucket = new TokenBucket(budget, now())
-  return (cost) => {
-    if (!bucket.take(cost, now())) onEmpty()
   }
 }
 
