@@ -1,6 +1,6 @@
 import { createDevnet, type Devnet, type Person } from '@souk/devnet'
 import type { FeedbackView } from '@souk/node'
-import { keyFromDid, sealRecord, type SoukRecord } from '@souk/records'
+import { keyFromDid, sealRecord, type SoukRecord, workBitsMin } from '@souk/records'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { identityOf, startStranger } from './stranger.ts'
 
@@ -56,6 +56,7 @@ test('of two ratings of one order, signed by the same buyer, the harsher stands 
     const head = await device.storage.records.head(slot)
     return head as SoukRecord<'feedback'> | undefined
   })
+  expect(first.work?.bits).toBeGreaterThanOrEqual(workBitsMin)
   const { content } = first
   if (content === null) throw new Error('a rating is never deleted')
   const createdAtMs = Date.now()

@@ -223,7 +223,10 @@ export function sealProfile(signer: Signer): SoukRecord<'profile'> {
 }
 
 /** The buyer's feedback on the seller after one direct trade, with a receipt that both signed. */
-export function sealFeedback({ buyer, seller }: { buyer: Signer; seller: Signer }): SoukRecord<'feedback'> {
+export function sealFeedback(
+  { buyer, seller }: { buyer: Signer; seller: Signer },
+  options: { workBits?: number } = {}
+): SoukRecord<'feedback'> {
   const createdAtMs = Date.now()
   const order = new Uint8Array(randomBytes(32))
   const statement = encodeStatement({
@@ -249,7 +252,8 @@ export function sealFeedback({ buyer, seller }: { buyer: Signer; seller: Signer 
       expiresAtMs: createdAtMs + 700 * 86_400_000,
       content: { subject: seller.publicKey, role: 'buyer', stars: 5, text: 'Arrived as described.', receipt }
     },
-    buyer
+    buyer,
+    options
   )
 }
 
