@@ -5,7 +5,14 @@ import type { RPC } from '@libp2p/gossipsub/message'
 import { recordBytesMax } from '@souk/records'
 import type { Guard } from '../guard/guard.ts'
 import { createFrameReader } from './frames.ts'
-import { idsPerUnit, intakeTurnMs, intakeWaitingBytesMax, meshChangeUnits, messageUnits } from './limits.ts'
+import {
+  idsPerUnit,
+  intakeTurnMs,
+  intakeWaitingBytesMax,
+  meshChangeUnits,
+  messageUnits,
+  strayMessageUnits
+} from './limits.ts'
 import type { Named } from './message-id.ts'
 import type { Rejections } from './rejections.ts'
 import { createTurns, type Turns } from './turns.ts'
@@ -25,12 +32,13 @@ export function guardIntake(
 ): void {
   const router = openRouter(pubsub)
   const turns = createTurns(intakeTurnMs)
+  const carries = (topic: string): boolean => router.subscriptions.has(topic)
 
   const take = async (peer: PeerId, frame: Uint8Array): Promise<void> => {
     const rpc = readRpc(router, frame)
     if (rpc === undefined) return guard.punish(peer, 'malformed-rpc')
     if (rpc.messages.some(({ data }) => (data?.length ?? 0) > recordBytesMax)) return guard.punish(peer, 'oversize-rpc')
-    if (!guard.allow(peer, 'gossip-control', unitsOf(rpc))) return guard.punish(peer, 'too-many-rpcs')
+    if (!guard.allow(peer, 'gossip-control', unitsOf(rpc, carries))) return guard.punish(peer, 'too-many-rpcs')
     const wrong = rpc.messages.map(rejections.codeOf).find((code) => code !== undefined)
     if (wrong !== undefined) return guard.punish(peer, wrong)
     const told = onlyTold(rpc)
@@ -126,14 +134,29 @@ function readInTurn(stream: Stream, turns: Turns, sink: FrameSink): void {
 /**
  * What an RPC costs to act on, whatever it says: one unit for itself and for each thing in it, more for a message. A
  * change of the mesh makes gossipsub answer and keep a note of it.
+ *
+ * @param carries - Whether we have told our peers that we want what is of a topic.
  */
-export function unitsOf({ subscriptions, messages, control }: RPC): number {
-  const plain = 1 + subscriptions.length + messages.length * messageUnits
+export function unitsOf({ subscriptions, messages, control }: RPC, carries: (topic: string) => boolean): number {
+  const ofMessages = messages.map(({ topic }) => (carries(topic) ? messageUnits : strayMessageUnits))
+  const plain = 1 + subscriptions.length + sumOf(ofMessages)
   if (control === undefined) return plain
   const { ihave, iwant, idontwant, graft, prune } = control
-  const lists = [...ihave, ...iwant, ...idontwant]
-  const ids = lists.reduce((sum, { messageIDs }) => sum + messageIDs.length, 0)
-  return plain + lists.length + Math.ceil(ids / idsPerUnit) + (graft.length + prune.length) * meshChangeUnits
+  const offered = idsIn([...ihave, ...iwant])
+  return (
+    plain +
+    (ihave.length + iwant.length + idontwant.length) +
+    (Math.ceil(offered / idsPerUnit) + idsIn(idontwant)) +
+    (graft.length + prune.length) * meshChangeUnits
+  )
+}
+
+function idsIn(lists: readonly { readonly messageIDs: readonly unknown[] }[]): number {
+  return sumOf(lists.map(({ messageIDs }) => messageIDs.length))
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, one) => sum + one, 0)
 }
 
 type Told = NonNullable<RPC['control']>['idontwant']
@@ -160,6 +183,7 @@ function readRpc(router: Router, frame: Uint8Array): RPC | undefined {
 interface Router {
   readonly peers: ReadonlyMap<string, PeerId>
   readonly streamsInbound: Map<string, { close(): Promise<void> }>
+  readonly subscriptions: ReadonlySet<string>
   createInboundStream: (peer: PeerId, stream: Stream) => void
   readonly isStarted: () => boolean
   readonly decodeRpc: (frame: Uint8Array) => RPC
@@ -185,5 +209,6 @@ function openRouter(pubsub: GossipSub): Router {
   for (const name of methods) assert(typeof router[name] === 'function', `gossipsub has its ${name} elsewhere`)
   assert(router.peers instanceof Map, 'gossipsub keeps its peers elsewhere')
   assert(router.streamsInbound instanceof Map, 'gossipsub keeps its streams elsewhere')
+  assert(router.subscriptions instanceof Set, 'gossipsub keeps its topics elsewhere')
   return router
 }

@@ -53,17 +53,23 @@ export const intakeTurnMs = 4
 /** Bytes of frames that wait for their turn before nothing more is read: as much as a hundred messages. */
 export const intakeWaitingBytesMax = 128 * 1024
 
-/** Ids of messages in control messages that count as one unit: each is a look-up or two, about 1 µs with its decoding. */
+/**
+ * Ids of messages, offered or asked for, that count as one unit: each is a look-up or two, about 1 µs with its decoding. One that
+ * is not wanted is noted besides, and a unit: an honest peer says so of each message that it takes, once.
+ */
 export const idsPerUnit = 8
 
 /** Units of a GRAFT or PRUNE: a change of the mesh, a note of when it may change again, and often an answer. */
 export const meshChangeUnits = 2
 
 /**
- * Units of a message, known already or of a topic that nobody has: 40 to 70 µs until that is clear. With them a peer gets
- * 900 in at once and 110 a second, twice of what {@link sendBudget} has anybody send.
+ * Units of a message, known already or not: 40 to 70 µs until that is clear. With them a peer gets 900 in at once and 110 a
+ * second, twice of what {@link sendBudget} has anybody send.
  */
 export const messageUnits = 8
+
+/** Units of a message of a topic that we do not carry: an honest peer sends what was under way when we left it. */
+export const strayMessageUnits = 32
 
 /** A node that carries everything in ten markets subscribes to about 300 topics, each about 1 kB of bookkeeping. */
 export const topicBytesPerPeerMax = 512 * 1024
