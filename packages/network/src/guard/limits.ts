@@ -93,9 +93,9 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   'sync-work': { perSecond: 20, burst: 100 },
   // Refusals that a peer may run into: an honest one waits five seconds after each.
   'sync-refusal': { perSecond: 0.5, burst: 10 },
-  // Look-ups of a small network all pass by each of its peers: a look-up asks each once, a node of two or three neighbours
-  // asks one of them three times a second and nine times at once. Who puts and compares much does so at a pace of its
-  // own (feedback/limits.ts): ninety at once, nine a second.
+  // Look-ups of a small network all pass by each of its peers: one neighbour of two or three is asked three times a
+  // second (counted, 0332), and once more for each person who is away when many letters are due. Who puts and compares
+  // much does so at a pace of its own (feedback/limits.ts): ninety at once, nine a second.
   '/souk/kad/1.0.0': { perSecond: 25, burst: 500 },
   // Values that it puts, into the DHT or a located set, and that have to be checked: 1.5 ms each, so that one peer has
   // 1.5 % of a core and 0.15 s at once. The same pace puts sixty at once and six a second; a comparison brings up to 64.
