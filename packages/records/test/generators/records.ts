@@ -121,6 +121,7 @@ function validRecords(people: People): ValidRecord[] {
       seller.signer
     ),
     'feedback of the buyer, escrow': seal(drafts.feedback, buyer.signer),
+    'feedback with the work that every replica asks': sealRecord(drafts.feedback, buyer.signer),
     'feedback of the seller, direct': seal(
       {
         ...drafts.feedback,
@@ -419,7 +420,7 @@ function badContents(people: People): Cases {
     }),
     'profile with a commitment of 31 bytes': sealed(drafts.profile, { next: new Uint8Array(31) }),
     'feedback of six stars': signBody(
-      encodeCanonical(bodyOf(withContent(drafts.feedback, { stars: 6 }), people.buyer.signer)),
+      worked(bodyOf(withContent(drafts.feedback, { stars: 6 }), people.buyer.signer)),
       people.buyer.signer
     )
   }
@@ -429,7 +430,7 @@ function badFeedbacks(people: People): Partial<Record<RecordErrorCode, Cases>> {
   const { seller, buyer, stranger } = people
   const draft = draftsOf(people).feedback
   const by = ({ signer }: Identity, changes: Partial<RecordDraft>): Uint8Array =>
-    signBody(encodeCanonical({ ...bodyOf(draft, signer), ...changes }), signer)
+    signBody(worked({ ...bodyOf(draft, signer), ...changes }), signer)
   const content = feedbackOf(people)
   const { receipt: _, ...bare } = content
   const statement = statementOf(people)
