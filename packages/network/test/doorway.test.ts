@@ -132,7 +132,7 @@ describe('an RPC', () => {
     ['33 ids', { ...nothing, control: { ...none, ihave: [{ topicID: 'x', messageIDs: ids(33) }] } }, 7],
     ['33 that are not wanted', { ...nothing, control: { ...none, idontwant: [{ messageIDs: ids(33) }] } }, 35]
   ])('of %s costs what acting on it costs', (_name, rpc, units) => {
-    expect(unitsOf(rpc, (topic) => topic === 'x')).toBe(units)
+    expect(unitsOf(rpc, ({ topic }) => (topic === 'x' ? 8 : 32))).toBe(units)
   })
 })
 

@@ -1,8 +1,8 @@
 import type { Stream, StreamMuxer, StreamMuxerFactory } from '@libp2p/interface'
 import { multiaddrConnectionPair } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
-import { describe, expect, it } from 'vitest'
-import { unsentBytesDefault } from '../src/guard/limits.ts'
+import { describe, expect, it, test } from 'vitest'
+import { trifleWeight, unsentBytesDefault } from '../src/guard/limits.ts'
 import { type MuxerSink, watchMuxer } from '../src/guard/muxer.ts'
 
 const messageBytes = 1000
@@ -62,6 +62,31 @@ function once(stream: Stream, event: 'close' | 'remoteCloseWrite'): Promise<unkn
     stream.addEventListener(event, resolve, { once: true })
   })
 }
+
+test('a window opened by next to nothing weighs as much as some frames, one that a reader opens as one', async () => {
+  const [outbound, inbound] = multiaddrConnectionPair({ delay: 0 })
+  const weights: number[] = []
+  const enough = new Promise<void>((resolve) => {
+    const sink = {
+      ...sinkOf(() => {}),
+      onSmallFrame: (_muxer: StreamMuxer, weight: number) => weights.push(weight) === 3 && resolve()
+    }
+    const muxers = watchMuxer(yamux({ enableKeepAlive: false }), sink)
+    muxers({ logger: { forComponent: () => outbound.log } }).createStreamMuxer(inbound)
+  })
+  const window = (flag: number, bytes: number): Uint8Array => {
+    const head = Buffer.alloc(12)
+    head.writeUInt8(1, 1)
+    head.writeUInt16BE(flag, 2)
+    head.writeUInt32BE(1, 4)
+    head.writeUInt32BE(bytes, 8)
+    return head
+  }
+  // Opening the stream, by little and by much.
+  for (const frame of [window(1, 0), window(0, 1), window(0, 65_536)]) outbound.send(frame)
+  await enough
+  expect(weights).toEqual([1, trifleWeight, 1])
+})
 
 /** A stream between two muxers, of which the one that opens it is watched. */
 async function openStream({ theirs: factory = watched(() => {}) }: { theirs?: Muxers } = {}): Promise<{

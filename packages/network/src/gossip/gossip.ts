@@ -27,7 +27,7 @@ import {
   topicScore
 } from './limits.ts'
 import { guardIntake } from './intake.ts'
-import { createMessageId, messageIdKey, type Named } from './message-id.ts'
+import { createMessageIds, messageIdKey, type Named } from './message-id.ts'
 import { tellNewcomers } from './newcomers.ts'
 import { createRejections } from './rejections.ts'
 import { holdBackTelling } from './reticence.ts'
@@ -51,15 +51,15 @@ export interface Gossip {
 
 /** How the gossipsub service is set up; the topics come later, by {@link Gossip.subscribe}. */
 export function gossipOptions(guard: Guard): Partial<GossipsubOpts> {
-  const messageId = createMessageId()
+  const ids = createMessageIds()
   return {
     ...meshDegree,
     ...toldOnce,
     heartbeatInterval: heartbeatMs,
     seenTTL: seenMs,
     globalSignaturePolicy: StrictNoSign,
-    msgIdFn: messageId,
-    fastMsgIdFn: (message) => messageIdKey(messageId(message)),
+    msgIdFn: ids.of,
+    fastMsgIdFn: ids.keyOf,
     msgIdToStrFn: messageIdKey,
     // A peer's next message waits for the verdict on the one before: nobody gets more than one check at a time.
     awaitRpcHandler: true,
@@ -114,7 +114,7 @@ export function createGossip(
   const { allowedTopics, topicScores, subscriptions, keyOf } = openTables(pubsub)
   const sending = new TokenBucket(sendBudget, init.now())
   const rejections = createRejections(keyOf)
-  guardIntake(pubsub, { guard, rejections })
+  guardIntake(pubsub, { guard, rejections, keyOf })
   tellNewcomers(pubsub)
   const reticence = holdBackTelling(pubsub)
   let hasStarted = false

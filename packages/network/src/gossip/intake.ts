@@ -11,10 +11,11 @@ import {
   intakeWaitingBytesMax,
   meshChangeUnits,
   messageUnits,
-  strayMessageUnits
+  needlessMessageUnits
 } from './limits.ts'
 import type { Named } from './message-id.ts'
 import type { Rejections } from './rejections.ts'
+import { createRepeats } from './repeats.ts'
 import { createTurns, type Turns } from './turns.ts'
 
 /**
@@ -27,18 +28,30 @@ export function guardIntake(
   pubsub: GossipSub,
   {
     guard,
-    rejections
-  }: { guard: Pick<Guard, 'allow' | 'punish' | 'refuses'>; rejections: Pick<Rejections<Named>, 'codeOf'> }
+    rejections,
+    keyOf
+  }: {
+    guard: Pick<Guard, 'allow' | 'punish' | 'refuses'>
+    rejections: Pick<Rejections<Named>, 'codeOf'>
+    /** Two messages with one key are the same. */
+    keyOf: (message: Named) => string
+  }
 ): void {
   const router = openRouter(pubsub)
   const turns = createTurns(intakeTurnMs)
-  const carries = (topic: string): boolean => router.subscriptions.has(topic)
 
-  const take = async (peer: PeerId, frame: Uint8Array): Promise<void> => {
+  /** What messages of one peer cost. */
+  const createTariff = (): Tariff => {
+    const isRepeated = createRepeats(keyOf)
+    return (message) =>
+      router.subscriptions.has(message.topic) && !isRepeated(message) ? messageUnits : needlessMessageUnits
+  }
+
+  const take = async (peer: PeerId, { frame, tariff }: { frame: Uint8Array; tariff: Tariff }): Promise<void> => {
     const rpc = readRpc(router, frame)
     if (rpc === undefined) return guard.punish(peer, 'malformed-rpc')
     if (rpc.messages.some(({ data }) => (data?.length ?? 0) > recordBytesMax)) return guard.punish(peer, 'oversize-rpc')
-    if (!guard.allow(peer, 'gossip-control', unitsOf(rpc, carries))) return guard.punish(peer, 'too-many-rpcs')
+    if (!guard.allow(peer, 'gossip-control', unitsOf(rpc, tariff))) return guard.punish(peer, 'too-many-rpcs')
     const wrong = rpc.messages.map(rejections.codeOf).find((code) => code !== undefined)
     if (wrong !== undefined) return guard.punish(peer, wrong)
     const told = onlyTold(rpc)
@@ -51,11 +64,12 @@ export function guardIntake(
     if (!router.isStarted() || !router.peers.has(name)) return
     // The newest is the one that counts, and what has come on the one before is still read.
     void router.streamsInbound.get(name)?.close()
+    const tariff = createTariff()
     router.streamsInbound.set(name, { close: () => stream.close().catch((error: Error) => stream.abort(error)) })
     readInTurn(stream, turns, {
       // What a peer sent before it was cut off may still lie here.
       isOver: () => guard.refuses(peer),
-      onFrame: (frame) => take(peer, frame),
+      onFrame: (frame) => take(peer, { frame, tariff }),
       onOversize: () => guard.punish(peer, 'oversize-rpc')
     })
   }
@@ -134,12 +148,9 @@ function readInTurn(stream: Stream, turns: Turns, sink: FrameSink): void {
 /**
  * What an RPC costs to act on, whatever it says: one unit for itself and for each thing in it, more for a message. A
  * change of the mesh makes gossipsub answer and keep a note of it.
- *
- * @param carries - Whether we have told our peers that we want what is of a topic.
  */
-export function unitsOf({ subscriptions, messages, control }: RPC, carries: (topic: string) => boolean): number {
-  const ofMessages = messages.map(({ topic }) => (carries(topic) ? messageUnits : strayMessageUnits))
-  const plain = 1 + subscriptions.length + sumOf(ofMessages)
+export function unitsOf({ subscriptions, messages, control }: RPC, tariff: Tariff): number {
+  const plain = 1 + subscriptions.length + sumOf(messages.map(tariff))
   if (control === undefined) return plain
   const { ihave, iwant, idontwant, graft, prune } = control
   const offered = idsIn([...ihave, ...iwant])
@@ -150,6 +161,9 @@ export function unitsOf({ subscriptions, messages, control }: RPC, carries: (top
     (graft.length + prune.length) * meshChangeUnits
   )
 }
+
+/** The units of a message. */
+type Tariff = (message: Named) => number
 
 function idsIn(lists: readonly { readonly messageIDs: readonly unknown[] }[]): number {
   return sumOf(lists.map(({ messageIDs }) => messageIDs.length))

@@ -68,8 +68,14 @@ export const meshChangeUnits = 2
  */
 export const messageUnits = 8
 
-/** Units of a message of a topic that we do not carry: an honest peer sends what was under way when we left it. */
-export const strayMessageUnits = 32
+/**
+ * Units of a message of a topic that we do not carry, or that came from the same peer before: an honest one sends what was under way
+ * when we left a topic, and some twice of what we asked for.
+ */
+export const needlessMessageUnits = 32
+
+/** Messages of one peer by which it is known that it repeats itself: about 100 bytes each. */
+export const repeatsMax = 64
 
 /** A node that carries everything in ten markets subscribes to about 300 topics, each about 1 kB of bookkeeping. */
 export const topicBytesPerPeerMax = 512 * 1024

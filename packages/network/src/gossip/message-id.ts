@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '../sha256.ts'
 
 /** What a message's id is made of. */
 export interface Named {
@@ -14,20 +14,34 @@ export interface Named {
  * broken signature, or on a wrong topic, that arrives first would keep the true record out for two minutes and cost
  * the honest peers that bring it their score.
  */
-export function messageId({ topic, data }: Named): Uint8Array {
-  const hash = createHash('sha256').update(topic).update('\n')
-  return new Uint8Array((data === undefined ? hash : hash.update(data)).digest())
+export function messageId({ topic, data = nothing }: Named): Uint8Array {
+  const line = utf8.encode(`${topic}\n`)
+  const bytes = new Uint8Array(line.length + data.length)
+  bytes.set(line)
+  bytes.set(data, line.length)
+  return sha256(bytes)
 }
 
-/** {@link messageId} that knows the last message: intake and gossipsub ask three times for each that is new. */
-export function createMessageId(): typeof messageId {
-  let last: { topic: string; data: Uint8Array | undefined; id: Uint8Array } | undefined
-  return ({ topic, data }) => {
-    if (last === undefined || last.data !== data || last.topic !== topic) {
-      last = { topic, data, id: messageId(data === undefined ? { topic } : { topic, data }) }
+const utf8 = new TextEncoder()
+const nothing = new Uint8Array()
+
+/** {@link messageId}, and its {@link messageIdKey}. */
+export interface MessageIds {
+  readonly of: (message: Named) => Uint8Array
+  readonly keyOf: (message: Named) => string
+}
+
+/** {@link MessageIds} that know the last message: intake and gossipsub ask four times for each that is new. */
+export function createMessageIds(): MessageIds {
+  let last: (Named & { readonly id: Uint8Array; readonly key: string }) | undefined
+  const look = (message: Named): { readonly id: Uint8Array; readonly key: string } => {
+    if (last === undefined || last.data !== message.data || last.topic !== message.topic) {
+      const id = messageId(message)
+      last = { ...message, id, key: messageIdKey(id) }
     }
-    return last.id
+    return last
   }
+  return { of: (message) => look(message).id, keyOf: (message) => look(message).key }
 }
 
 /** A message id as a map key; one character a byte is the shortest form that loses nothing. */

@@ -225,7 +225,7 @@ class DefaultGuard implements HostGuard {
     return watchMuxer(create, {
       unsentBytesMax: this.#unsentBytesMax,
       onMuxer: (muxer, connection) => void this.#carriers.set(muxer, connection),
-      onSmallFrame: (muxer) => this.#traffic.metersOf(muxer).small(),
+      onSmallFrame: (muxer, weight) => this.#traffic.metersOf(muxer).small(weight),
       onPing: (muxer) => this.#traffic.metersOf(muxer).ping(),
       onOpen: (muxer) => this.#traffic.metersOf(muxer).open(),
       onUnused: (muxer) => this.#traffic.metersOf(muxer).unused(),

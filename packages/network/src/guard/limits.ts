@@ -192,6 +192,9 @@ export const nativeCipherBytesMin = 640
 /** A frame of the multiplexer with less in it counts as small: what it costs is itself. */
 export const smallFrameBytes = 256
 
+/** A window that is opened by less than that counts as so many small frames: who reads opens it by more. */
+export const trifleWeight = 4
+
 /**
  * Small frames of one connection, asked for or not: a stream takes about six to open, {@link streamOpenings} at once, and
  * a window one for 64 KiB.

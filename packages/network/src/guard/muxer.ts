@@ -1,7 +1,7 @@
 import assert from 'node:assert'
 import type { MessageStream, Stream, StreamMuxer, StreamMuxerFactory } from '@libp2p/interface'
 import { negotiation } from './framing.ts'
-import { smallFrameBytes, windowShare } from './limits.ts'
+import { smallFrameBytes, trifleWeight, windowShare } from './limits.ts'
 import { type Data, framer } from './meter.ts'
 
 /** Told of what a multiplexer takes in below all protocols. */
@@ -10,8 +10,8 @@ export interface MuxerSink {
   readonly unsentBytesMax: number
   /** A multiplexer begins, over this connection. */
   onMuxer(muxer: StreamMuxer, connection: MessageStream): void
-  /** A frame that carries little or nothing: a ping, a window, the end of a stream. */
-  onSmallFrame(muxer: StreamMuxer): void
+  /** A frame that carries little or nothing: a ping, a window, the end of a stream. @param weight - How many it counts as. */
+  onSmallFrame(muxer: StreamMuxer, weight: number): void
   /** A ping, besides. */
   onPing(muxer: StreamMuxer): void
   /** The other side opens a stream. */
@@ -178,7 +178,9 @@ function count(
   sink: MuxerSink
 ): void {
   const { type, flag, length } = frame.header
-  if (type !== dataType || length < smallFrameBytes) sink.onSmallFrame(muxer)
+  const isSmall = length < smallFrameBytes
+  const isTrifle = isSmall && type === windowType && flag === 0
+  if (isSmall || type !== dataType) sink.onSmallFrame(muxer, isTrifle ? trifleWeight : 1)
   if (type === pingType) sink.onPing(muxer)
   else if ((flag & (synFlag | ackFlag)) === synFlag) sink.onOpen(muxer)
   if (type === dataType && length > 0 && !isRead(stream)) sink.onStray(muxer, length)

@@ -100,7 +100,7 @@ const bytesOf: readonly (readonly [prefix: string, name: keyof TrafficBudgets])[
 
 /** What happens on one multiplexer. */
 export interface MuxerMeters {
-  small(): void
+  small(weight: number): void
   ping(): void
   open(): void
   unused(): void
