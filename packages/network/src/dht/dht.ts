@@ -16,6 +16,7 @@ import { mayPutValue } from '../guard/values.ts'
 import { createPresenceValidator, presenceNamespace, selectPresence, standingValue } from '../presence/value.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import { createAnswering } from './answering.ts'
+import { paceQuestions } from './asking.ts'
 import { findNodeBefore } from './find-node.ts'
 import { dhtProtocol, replicaLimits, type ReplicaLimits } from './limits.ts'
 import type { HandleQuestion } from './message.ts'
@@ -58,6 +59,7 @@ export function guardedDht(
     const dht = make(Object.create(components, { datastore: { value: replicas } }) as KadDHTComponents)
     closeNamespaces(dht)
     walkToTheEnd(dht, components.peerId)
+    paceQuestions(dht)
     const blockOfPeer = (peer: PeerId): string => {
       const [connection] = components.connectionManager.getConnections(peer)
       return connection === undefined ? 'unconnected' : blockOf(connection.remoteAddr)

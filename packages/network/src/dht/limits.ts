@@ -1,3 +1,5 @@
+import type { Budget } from '../guard/bucket.ts'
+
 /** The protocol of our DHT: its own, so that it never mixes with IPFS's. */
 export const dhtProtocol = '/souk/kad/1.0.0'
 
@@ -29,6 +31,15 @@ export const rewriteAfterMs = 3_600_000
 
 /** How many of those nearest to a key a walk asks before it is at its end: Kademlia's k, as kad-dht's table has it. */
 export const nearestMax = 20
+
+/**
+ * Questions to one peer, a little below what its guard grants (`/souk/kad/1.0.0`: 25 a second, burst 150): those of letters to
+ * two hundred people who are away are under way for five seconds more.
+ */
+export const questionPace: Budget = { perSecond: 20, burst: 100 }
+
+/** Peers whose questions are counted, each about 100 bytes; who was asked longest ago has a whole burst again. */
+export const askedPeersMax = 1024
 
 /** How many an answer may name: one who answers as kad-dht does names {@link nearestMax}. */
 export const namedPerAnswerMax = 20

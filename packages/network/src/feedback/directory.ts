@@ -19,7 +19,7 @@ import {
   pace as paceDefault,
   republishCheckMs
 } from './limits.ts'
-import { createPace } from './pace.ts'
+import { createPace } from '../pace.ts'
 import { createKeeperClient, firstOf, readKeepers } from './reader.ts'
 import { createRepublisher } from './republish.ts'
 import { createShelf, type ShelfLimits } from './shelf.ts'

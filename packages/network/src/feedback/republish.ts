@@ -16,7 +16,7 @@ import {
   republishersPerSubject,
   subjectsPerRunMax
 } from './limits.ts'
-import type { Pace } from './pace.ts'
+import type { Pace } from '../pace.ts'
 import { type KeeperClient, readKeepers } from './reader.ts'
 import type { Shelf } from './shelf.ts'
 import type { FeedbackRecord } from './value.ts'

@@ -15,7 +15,7 @@ import {
   shelfLimits
 } from '../../src/feedback/limits.ts'
 import { locatedSetProtocol } from '../../src/feedback/located-set.ts'
-import { createPace } from '../../src/feedback/pace.ts'
+import { createPace } from '../../src/pace.ts'
 import { valueKey } from '../../src/feedback/value.ts'
 import { requestBudgets } from '../../src/guard/limits.ts'
 import { createPeer, knows, memoryStore, type Peer } from '../peers.ts'

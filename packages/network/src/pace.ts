@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AbortOptions } from '@libp2p/interface'
-import type { Budget } from '../guard/bucket.ts'
+import type { Budget } from './guard/bucket.ts'
 
 /**
  * Resolves when it is the caller's turn, in the order of the calls. A turn that is given up is lost.
