@@ -64,7 +64,7 @@ export const republishCheckMs = hour
 
 /**
  * Turns of one node's own: a record that it puts, a subject that it compares, and each question that follows where two sets
- * differ. A turn asks one neighbour at most three questions of the DHT, two values and thirteen units of a located
+ * differ. A turn asks one neighbour at most three questions of the DHT, two values and seven units of a located
  * set, so that together with what people look for it stays within what the guard grants a peer. A keeper's 20,000
  * records are put again in less than two hours.
  */

@@ -102,8 +102,9 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   // 1.5 % of a core and 0.15 s at once. The same pace puts thirty at once and six a second; a comparison brings up to 64.
   // More are refused, and forgiven: a keeper of many puts them in good faith.
   value: { perSecond: 10, burst: 100 },
-  // A question is one unit, 8 KiB of answer another: reading a set of 2,000 takes 320, comparing many 195 at worst.
-  '/souk/located-set/1': { perSecond: 40, burst: 400 },
+  // A question is one unit, each KiB of it another, and 32 KiB of answer: reading a set of 2,000 takes 166, comparing many
+  // 105 at worst and 21 a second.
+  '/souk/located-set/1': { perSecond: 30, burst: 200 },
   // Questions beyond a budget that are only refused: an honest outbox runs into a few.
   refusal: { perSecond: 1, burst: 20 },
   'sync-hint': { perSecond: 4, burst: 40 }

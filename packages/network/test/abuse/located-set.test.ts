@@ -150,7 +150,7 @@ describe('drawing large answers', () => {
       drawn += answer?.length ?? 0
       talk.stream.abort(new Error('on to the next'))
     }
-    // Three units each; forty come in a second, and the test takes a few.
+    // Two units each; thirty come in a second, and the test takes a few.
     expect(asked).toBeGreaterThan(100)
     expect(asked).toBeLessThan(300)
     expect(drawn).toBeLessThan(300 * 17_000)

@@ -25,7 +25,7 @@ import { feedbackOf, person } from './trade.ts'
 const dhtProtocol = '/souk/kad/1.0.0'
 
 /** What one turn asks of a neighbour at most. */
-const ofOneTurn = { questions: 3, values: 2, units: 13 }
+const ofOneTurn = { questions: 3, values: 2, units: 7 }
 
 const left: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -167,12 +167,16 @@ describe('who puts many records', () => {
 
   test('reckons with the longest answers: a full page of records, and all names of a full set', () => {
     const unitsOf = (questionBytes: number, answerBytes: number): number =>
-      1 + questionBytes / 1024 + answerBytes / 8192
+      1 + questionBytes / 1024 + answerBytes / (32 * 1024)
     const { answerBytesMax } = locatedSetLimits
     expect(unitsOf(100 + 32 * idsPerGetMax, answerBytesMax)).toBeLessThan(ofOneTurn.units)
     const pages = Math.ceil(shelfLimits.recordsPerSubjectMax / idsPerPageMax)
     const list = pages * unitsOf(120, (32 * shelfLimits.recordsPerSubjectMax) / pages)
     expect(list).toBeLessThan(ofOneTurn.units)
+    // A reader has a full set at once.
+    const gets = Math.ceil(shelfLimits.recordsPerSubjectMax / idsPerGetMax)
+    const all = list + gets * unitsOf(100 + 32 * idsPerGetMax, answerBytesMax)
+    expect(all).toBeLessThan(requestBudgets[locatedSetProtocol]!.burst)
   })
 })
 
