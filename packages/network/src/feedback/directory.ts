@@ -8,6 +8,7 @@ import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { recordDigest, sameBytes } from '@souk/records'
 import { type ExchangeHost, type Guard, openGuard } from '../exchange.ts'
 import type { Budget } from '../guard/bucket.ts'
+import { createPace } from '../pace.ts'
 import type { KeyValueStore } from '../store.ts'
 import { createClosestPeers, distanceOf } from './closest.ts'
 import { serveShelf } from './keeper.ts'
@@ -19,7 +20,6 @@ import {
   pace as paceDefault,
   republishCheckMs
 } from './limits.ts'
-import { createPace } from '../pace.ts'
 import { createKeeperClient, firstOf, readKeepers } from './reader.ts'
 import { createRepublisher } from './republish.ts'
 import { createShelf, type ShelfLimits } from './shelf.ts'
@@ -69,7 +69,7 @@ export interface FeedbackDirectory extends AsyncDisposable {
    * received. Many go at a pace, one that comes in between after two others at most. Reaching nobody is no error: it is
    * tried again.
    *
-   * @throws {@link ProtocolError} `not-feedback` when the record is not one.
+   * @throws {@link ProtocolError} `not-feedback` when the record is not one, `below-floor` when it has less work than all have.
    */
   publish(record: { readonly bytes: Uint8Array }, options?: AbortOptions): Promise<Published>
   /** All feedback on a subject (32-byte public key) that its keepers, the DHT and this node have. */

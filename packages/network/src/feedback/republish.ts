@@ -6,6 +6,7 @@ import type { AbortOptions, Libp2p, Logger, PeerId } from '@libp2p/interface'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { encodeCanonical, decodeCanonical, recordDigest, reopenRecord } from '@souk/records'
 import { blockOf } from '../guard/address.ts'
+import type { Pace } from '../pace.ts'
 import { createQueue, type KeyValueStore, prefixRange } from '../store.ts'
 import { isServer, type ClosestPeers } from './closest.ts'
 import {
@@ -16,7 +17,6 @@ import {
   republishersPerSubject,
   subjectsPerRunMax
 } from './limits.ts'
-import type { Pace } from '../pace.ts'
 import { type KeeperClient, readKeepers } from './reader.ts'
 import type { Shelf } from './shelf.ts'
 import type { FeedbackRecord } from './value.ts'
