@@ -4,20 +4,13 @@
  */
 import type { AbortOptions } from '@libp2p/interface'
 import { EventTypes, type KadDHT, type QueryEvent } from '@libp2p/kad-dht'
-import {
-  type ContentOf,
-  RecordError,
-  type SoukRecord,
-  openRecord,
-  recordDigest,
-  sameBytes,
-  workFloor
-} from '@souk/records'
+import { recordDigest, sameBytes } from '@souk/records'
 import { ProtocolError } from '../protocol-error.ts'
+import { type KeptRecord, openKept } from '../record-value.ts'
 import { feedbackBytesMax } from './limits.ts'
 
 /** A feedback whose work, signatures and receipt hold. */
-export type FeedbackRecord = SoukRecord<'feedback'> & { readonly content: ContentOf<'feedback'> }
+export type FeedbackRecord = KeptRecord<'feedback'>
 
 /** What must be given to `kadDHT()` when it is made; `now` is the replica's clock. */
 export interface FeedbackDhtInit {
@@ -44,20 +37,12 @@ export function valueKey(digest: Uint8Array): Uint8Array {
 }
 
 /**
- * Opens bytes that ought to be a feedback. Without the work that every author brings no signature is looked at:
- * three of them cost more than a trade that somebody makes up with himself.
+ * Opens bytes that ought to be a feedback.
  *
- * @throws {@link ProtocolError} `too-large`, `expired`, `not-yet-valid`, `below-floor` or `not-feedback`, with the record's own error as its cause.
+ * @throws {@link ProtocolError} those of {@link openKept}.
  */
-export function openFeedback(bytes: Uint8Array, options: { nowMs: number }): FeedbackRecord {
-  if (bytes.length > feedbackBytesMax) {
-    throw new ProtocolError('too-large', `a feedback of ${bytes.length} bytes is over ${feedbackBytesMax}`)
-  }
-  const record = open(bytes, options.nowMs)
-  if (record.kind !== 'feedback' || record.content === null) {
-    throw new ProtocolError('not-feedback', `a ${record.kind} is not a feedback`)
-  }
-  return record as FeedbackRecord
+export function openFeedback(bytes: Uint8Array, { nowMs }: { nowMs: number }): FeedbackRecord {
+  return openKept('feedback', bytes, { nowMs, bytesMax: feedbackBytesMax })
 }
 
 /**
@@ -110,25 +95,6 @@ function tryValue(key: Uint8Array, value: Uint8Array, nowMs: number): FeedbackRe
   } catch {
     return undefined
   }
-}
-
-function open(bytes: Uint8Array, nowMs: number): ReturnType<typeof openRecord> {
-  try {
-    return openRecord(bytes, { nowMs, asks: workFloor })
-  } catch (cause) {
-    throw refusalOf(cause as Error)
-  }
-}
-
-function refusalOf(cause: Error): ProtocolError {
-  const code = cause instanceof RecordError ? cause.code : undefined
-  // The floor is what is asked here, by everybody and always: no load, no trust.
-  if (code === 'too-little-work') {
-    return new ProtocolError('below-floor', 'a feedback has the work that every author brings', { cause })
-  }
-  // Wrong by this clock only: the peer that sent it may have a better one.
-  const isOfTime = code === 'expired' || code === 'not-yet-valid'
-  return new ProtocolError(isOfTime ? code : 'not-feedback', cause.message, { cause })
 }
 
 /**

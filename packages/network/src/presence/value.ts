@@ -6,22 +6,15 @@
 import { Libp2pRecord } from '@libp2p/record'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js'
-import {
-  compareForSlot,
-  type ContentOf,
-  openRecord,
-  RecordError,
-  type RecordErrorCode,
-  sameBytes,
-  type SoukRecord
-} from '@souk/records'
+import { compareForSlot, sameBytes } from '@souk/records'
 import { type Datastore, Key } from 'interface-datastore'
 import { base32 } from 'multiformats/bases/base32'
 import { ProtocolError } from '../protocol-error.ts'
+import { type KeptRecord, openKept } from '../record-value.ts'
 import { presenceBytesMax } from './limits.ts'
 
-/** A presence whose signature holds. */
-export type PresenceRecord = SoukRecord<'presence'> & { readonly content: ContentOf<'presence'> }
+/** A presence whose work and signature hold. */
+export type PresenceRecord = KeptRecord<'presence'>
 
 /** The namespace of its keys. */
 export const presenceNamespace = 'presence'
@@ -34,17 +27,10 @@ export function presenceKey(identity: Uint8Array): Uint8Array {
 /**
  * Opens bytes that ought to be a presence.
  *
- * @throws {@link ProtocolError} `too-large`, `expired`, `not-yet-valid` or `not-presence`.
+ * @throws {@link ProtocolError} those of {@link openKept}.
  */
-export function openPresence(bytes: Uint8Array, options: { nowMs: number }): PresenceRecord {
-  if (bytes.length > presenceBytesMax) {
-    throw new ProtocolError('too-large', `a presence of ${bytes.length} bytes is over ${presenceBytesMax}`)
-  }
-  const record = open(bytes, options.nowMs)
-  if (record.kind !== 'presence' || record.content === null) {
-    throw new ProtocolError('not-presence', `a ${record.kind} is not a presence`)
-  }
-  return record as PresenceRecord
+export function openPresence(bytes: Uint8Array, { nowMs }: { nowMs: number }): PresenceRecord {
+  return openKept('presence', bytes, { nowMs, bytesMax: presenceBytesMax })
 }
 
 /**
@@ -107,17 +93,3 @@ export async function standingValue(
 
 const keyPrefix = utf8ToBytes(`/${presenceNamespace}/`)
 const keyInfo = utf8ToBytes('souk/presence/1\n')
-
-function open(bytes: Uint8Array, nowMs: number): ReturnType<typeof openRecord> {
-  try {
-    return openRecord(bytes, { nowMs })
-  } catch (cause) {
-    const code = cause instanceof RecordError && isOfTime(cause.code) ? cause.code : 'not-presence'
-    throw new ProtocolError(code, (cause as Error).message, { cause })
-  }
-}
-
-/** Wrong by this clock only: the peer that sent it may have a better one. */
-function isOfTime(code: RecordErrorCode): code is 'expired' | 'not-yet-valid' {
-  return code === 'expired' || code === 'not-yet-valid'
-}

@@ -1,5 +1,5 @@
 import { randomBytes } from '@noble/hashes/utils.js'
-import { compareForSlot, type ContentOf, sealRecord, signerFromKey } from '@souk/records'
+import { compareForSlot, type ContentOf, sealRecord, type Signer, signerFromKey } from '@souk/records'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { presenceBytesMax, presenceLifeMs } from '../../src/presence/limits.ts'
@@ -19,7 +19,7 @@ const said = (port: number): ContentOf<'presence'> => ({
   ]
 })
 
-const presence = (seq: number, { signer = ana, port = 4001, madeAtMs = nowMs } = {}) =>
+const presence = (seq: number, { signer = ana, port = 4001, madeAtMs = nowMs, ...work }: PresenceInit = {}) =>
   sealRecord(
     {
       kind: 'presence',
@@ -30,8 +30,16 @@ const presence = (seq: number, { signer = ana, port = 4001, madeAtMs = nowMs } =
       expiresAtMs: madeAtMs + presenceLifeMs,
       content: said(port)
     },
-    signer
+    signer,
+    work
   )
+
+interface PresenceInit {
+  readonly signer?: Signer
+  readonly port?: number
+  readonly madeAtMs?: number
+  readonly workBits?: number
+}
 
 /** A replica: what its validator lets in takes the place of what is held. */
 function replica(now: () => number = () => nowMs) {
@@ -59,6 +67,17 @@ test('a replica takes what is newer and what it holds, and nothing older', async
   expect(await put(presence(4).bytes)).toBe('held')
   expect(await put(presence(3).bytes)).toBe('stale')
   expect(held()).toEqual(presence(4).bytes)
+})
+
+test('a replica takes none with less work than everybody brings, whose signature it does not look at', async () => {
+  const { put, held } = replica()
+  expect(await put(presence(1, { workBits: 11 }).bytes)).toBe('below-floor')
+  const { bytes } = presence(1, { workBits: 0 })
+  // In the signature, which comes first.
+  bytes[20]! ^= 1
+  expect(await put(bytes)).toBe('below-floor')
+  expect(held()).toBeUndefined()
+  expect(await put(presence(1).bytes)).toBe('held')
 })
 
 test('in whatever order they come, the one that stands is held in the end', async () => {
