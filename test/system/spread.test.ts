@@ -26,7 +26,7 @@ test('a node with many ratings ends at once, though it has begun to say them all
   })
   const startMs = performance.now()
   await node[Symbol.asyncDispose]()
-  // Thirty go at once, and the others three a second.
+  // Fifteen go at once, and the others three a second.
   expect(performance.now() - startMs).toBeLessThan(10_000)
   expect(problems).toEqual([])
 }, 60_000)
