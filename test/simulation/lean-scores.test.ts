@@ -67,17 +67,17 @@ const happening: fc.Arbitrary<(scores: PeerScore) => void> = fc.oneof(
   fc.tuple(peer, topic).map(
     ([id, name]) =>
       (scores: PeerScore) =>
-        scores.rejectInvalidMessage(id as never, name)
+        scores.rejectInvalidMessage(id, name)
   ),
   fc.tuple(peer, topic, fc.string({ maxLength: 2 })).map(
     ([id, name, message]) =>
       (scores: PeerScore) =>
-        scores.deliverMessage(id as never, message, name)
+        scores.deliverMessage(id, message, name)
   ),
   fc.tuple(peer, topic, fc.string({ maxLength: 2 })).map(
     ([id, name, message]) =>
       (scores: PeerScore) =>
-        scores.duplicateMessage(id as never, message, name)
+        scores.duplicateMessage(id, message, name)
   ),
   peer.map((id) => (scores: PeerScore) => scores.addPenalty(id, 1.5, 'graft_backoff' as never)),
   // They are refreshed every second, and there are changes in between.

@@ -57,7 +57,7 @@ export function realSettling(): Settling {
       try {
         resolve(task())
       } catch (error) {
-        reject(error as Error)
+        reject(error)
       }
     })
     return promise

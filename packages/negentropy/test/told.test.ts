@@ -56,7 +56,7 @@ describe('what a responder tells once', () => {
   it('leaves open what it has fingerprints of, and nothing else', () => {
     const unequal = '00'.repeat(16)
     // All items are in the second of two ranges: the first, which has none, is settled by an empty list.
-    const opening = fromHex(`61${'020001'}${unequal}000001${unequal}`)
+    const opening = fromHex(`61020001${unequal}000001${unequal}`)
     const ask = (message: string) => () => {
       const session = responder()
       session.reconcile(opening)

@@ -110,6 +110,6 @@ class SlowDatastore extends MemoryDatastore {
   until: Promise<unknown> = Promise.resolve()
 
   override put(...given: Parameters<MemoryDatastore['put']>): ReturnType<MemoryDatastore['put']> {
-    return this.until.then(() => super.put(...given)) as ReturnType<MemoryDatastore['put']>
+    return this.until.then(() => super.put(...given))
   }
 }

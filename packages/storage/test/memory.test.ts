@@ -79,8 +79,7 @@ interface Driver {
 }
 const driver = MemoryLevel.prototype as unknown as Driver
 
-const open = (level: WatchedLevel): Promise<Storage> =>
-  createStorage({ level: level as never, now: () => nowMs, search: 'off' })
+const open = (level: WatchedLevel): Promise<Storage> => createStorage({ level: level, now: () => nowMs, search: 'off' })
 const item = (key: number, seq = 1) => listing(author(1), { key: `el.0000000${key}`, seq })
 
 /** Resolves when a store on the same database knows that a slot is new. */

@@ -45,7 +45,7 @@ describe('rows in one piece of memory', () => {
   })
 
   test('are one piece: all keys and values share it', () => {
-    const { records } = openTables(new MemoryLevel() as LevelDatabase)
+    const { records } = openTables(new MemoryLevel())
     const rows = new Rows(10)
     for (let number = 0; number < 100; number++) rows.put(records, [number], ['value', number])
     const memory = new Set(rows.ops().flatMap((op) => (op.type === 'put' ? [op.key.buffer, op.value.buffer] : [])))

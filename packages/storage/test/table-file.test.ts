@@ -26,12 +26,12 @@ describe('a table that Level wrote', () => {
 
   beforeAll(async () => {
     folder = await temporaryDirectory()
-    const level = new Level<string, string>(folder.path)
+    const level = new Level<string>(folder.path)
     // Some that compress and some that do not.
     for (let n = 0; n < 500; n++) await level.put(`key ${n}`, n % 2 === 0 ? 'x'.repeat(300) : Math.sin(n).toString(36))
     await level.close()
     // The log becomes a table when the database is opened again.
-    const again = new Level<string, string>(folder.path)
+    const again = new Level<string>(folder.path)
     await again.open()
     await again.close()
     const name = (await readdir(folder.path)).find((file) => file.endsWith('.ldb')) ?? ''

@@ -123,7 +123,7 @@ test('one whose answer cannot be read ends nobody else’s part of a walk', asyn
   const answerOf = (peer: PeerInfo) => ({ name: 'PEER_RESPONSE', from: peer.id, closer: [infoOf(bad), infoOf(good)] })
   type Ask = (context: { peer: PeerInfo }) => AsyncIterable<unknown>
   const queryManager = {
-    async *run(_: Uint8Array, ask: Ask): AsyncGenerator<unknown> {
+    async *run(_: Uint8Array, ask: Ask): AsyncGenerator {
       yield* ask({ peer: infoOf(hub) })
     }
   }

@@ -83,7 +83,7 @@ const valid = [
 }))
 const acks = concatBytes(fill(0xa1), fill(0xa2))
 const acknowledging = { name: 'acknowledges two', messageId: 'ack', sentAtMs: at, payload: '', acks: bytesToHex(acks) }
-valid.push({ ...acknowledging, ...make({ id: 'ack', body: new Uint8Array(), acks }) } as (typeof valid)[number])
+valid.push({ ...acknowledging, ...make({ id: 'ack', body: new Uint8Array(), acks }) })
 
 const good = make().box
 const signedFor = (to: Uint8Array): string => make({ to }).box
