@@ -57,7 +57,7 @@ export const intakeWaitingBytesMax = 128 * 1024
  * Ids of messages, offered or asked for, that count as one unit: each is a look-up or two, about 1 µs with its decoding. One that
  * is not wanted is noted besides, and a unit: an honest peer says so of each message that it takes, once.
  */
-export const idsPerUnit = 8
+export const idsPerUnit = 4
 
 /** Units of a GRAFT or PRUNE: a change of the mesh, a note of when it may change again, and often an answer. */
 export const meshChangeUnits = 2
@@ -72,7 +72,7 @@ export const messageUnits = 8
  * Units of a message of a topic that we do not carry, or that came from the same peer before: an honest one sends what was under way
  * when we left a topic, and some twice of what we asked for.
  */
-export const needlessMessageUnits = 32
+export const needlessMessageUnits = 64
 
 /** Messages of one peer by which it is known that it repeats itself: about 100 bytes each. */
 export const repeatsMax = 64
