@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Framing, framingOf, negotiation } from '../src/guard/framing.ts'
+import { cut } from './support/pieces.ts'
 
 describe('framing', () => {
   it('lets through messages however they are cut into pieces, and notices the end of what is framed', () => {
@@ -61,17 +62,6 @@ function framed(message: Uint8Array): Uint8Array {
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts))
-}
-
-/** Pieces of the given sizes, again from the first when they run out. */
-function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
-  const parts: Uint8Array[] = []
-  for (let at = 0, next = 0; at < bytes.length; next++) {
-    const size = sizes[next % sizes.length] ?? 1
-    parts.push(bytes.subarray(at, at + size))
-    at += size
-  }
-  return parts
 }
 
 function text(words: string): Uint8Array {

@@ -1,6 +1,6 @@
 import { identify } from '@libp2p/identify'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
-import { kadDHT, passthroughMapper, type SingleKadDHT } from '@libp2p/kad-dht'
+import { type KadDHT, kadDHT, passthroughMapper, type SingleKadDHT } from '@libp2p/kad-dht'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
@@ -61,9 +61,14 @@ export async function connectAll(peers: readonly Peer[]): Promise<void> {
   await Promise.all(peers.map((peer) => knows(peer, Math.min(peers.filter(isServer).length - 1, 7))))
 }
 
+/** Whoever takes part in the DHT. */
+export interface Knowing {
+  readonly services: { readonly dht: KadDHT }
+}
+
 /** Resolves when the routing table has at least `count` peers. */
-export async function knows(peer: Peer, count: number): Promise<void> {
-  const { dht } = peer.services
+export async function knows(peer: Knowing, count: number): Promise<void> {
+  const dht = peer.services.dht as SingleKadDHT
   const { promise, resolve } = Promise.withResolvers<void>()
   const look = (): void => {
     if (dht.routingTable.size >= count) resolve()

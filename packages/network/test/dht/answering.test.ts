@@ -24,7 +24,7 @@ describe('kad-dht’s own side', () => {
     third = await createPeer()
     asker = await createPeer({ clientMode: true })
     for (const peer of [third, asker]) await peer.dial(node.network.libp2p.getMultiaddrs())
-    await knows(node.network.libp2p as unknown as Peer, 1)
+    await knows(node.network.libp2p, 1)
   })
   afterAll(async () => {
     await asker?.stop()

@@ -4,7 +4,7 @@ import type { QueryEvent } from '@libp2p/kad-dht'
 import { describe, expect, it } from 'vitest'
 import { dhtProtocol, questionPace } from '../../src/dht/limits.ts'
 import { requestBudgets } from '../../src/guard/limits.ts'
-import { knows, type Peer } from '../peers.ts'
+import { knows } from '../peers.ts'
 import { startNode } from '../support/net.ts'
 
 /** How kad-dht asks. */
@@ -18,7 +18,7 @@ describe('what one neighbour is asked', () => {
     await using neighbour = await startNode()
     const { libp2p } = node.network
     await libp2p.dial(neighbour.network.libp2p.getMultiaddrs())
-    await knows(libp2p as unknown as Peer, 1)
+    await knows(libp2p, 1)
     const { network } = libp2p.services.dht as unknown as { network: Network }
     const ask = async (signal?: AbortSignal): Promise<string | undefined> => {
       const question = { type: 'FIND_NODE', key: new Uint8Array(randomBytes(32)), closer: [], providers: [] }

@@ -118,7 +118,7 @@ async function startMember(init: FeedbackDirectoryInit = {}): Promise<{ peer: Pe
 
 async function join(peer: Peer, { network }: TestNode): Promise<void> {
   await peer.dial(network.libp2p.getMultiaddrs())
-  await Promise.all([knows(peer, 1), knows(network.libp2p as unknown as Peer, 1)])
+  await Promise.all([knows(peer, 1), knows(network.libp2p, 1)])
 }
 
 /** How kad-dht asks. */
