@@ -124,7 +124,7 @@ test('forged, foreign, future, empty and oversize values are refused, each with 
   await fc.assert(
     fc.asyncProperty(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), async (at, difference) => {
       const altered = bytes.map((byte, index) => (index === at ? byte ^ difference : byte))
-      expect(['not-presence', 'wrong-key', 'expired', 'not-yet-valid']).toContain(await put(altered))
+      expect(['not-presence', 'below-floor', 'wrong-key', 'expired', 'not-yet-valid']).toContain(await put(altered))
     }),
     { numRuns: 100 }
   )
