@@ -129,7 +129,8 @@ describe('an RPC', () => {
     ['one that was asked for, and one that was not', { ...nothing, messages: [{ topic: 'x' }, { topic: 'y' }] }, 73],
     ['three subscriptions', { ...nothing, subscriptions: [{}, {}, {}] }, 4],
     ['a change of the mesh', { ...nothing, control: { ...none, graft: [{ topicID: 'x' }] } }, 3],
-    ['33 ids', { ...nothing, control: { ...none, ihave: [{ topicID: 'x', messageIDs: ids(33) }] } }, 11],
+    ['33 ids offered', { ...nothing, control: { ...none, ihave: [{ topicID: 'x', messageIDs: ids(33) }] } }, 68],
+    ['33 that are asked for', { ...nothing, control: { ...none, iwant: [{ messageIDs: ids(33) }] } }, 35],
     ['33 that are not wanted', { ...nothing, control: { ...none, idontwant: [{ messageIDs: ids(33) }] } }, 35]
   ])('of %s costs what acting on it costs', (_name, rpc, units) => {
     expect(unitsOf(rpc, ({ topic }) => (topic === 'x' ? 8 : 64))).toBe(units)

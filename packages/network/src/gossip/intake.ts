@@ -6,12 +6,12 @@ import { recordBytesMax } from '@souk/records'
 import type { Guard } from '../guard/guard.ts'
 import { createFrameReader } from './frames.ts'
 import {
-  idsPerUnit,
   intakeTurnMs,
   intakeWaitingBytesMax,
   meshChangeUnits,
   messageUnits,
-  needlessMessageUnits
+  needlessMessageUnits,
+  offeredIdUnits
 } from './limits.ts'
 import type { Named } from './message-id.ts'
 import type { Rejections } from './rejections.ts'
@@ -153,11 +153,10 @@ export function unitsOf({ subscriptions, messages, control }: RPC, tariff: Tarif
   const plain = 1 + subscriptions.length + sumOf(messages.map(tariff))
   if (control === undefined) return plain
   const { ihave, iwant, idontwant, graft, prune } = control
-  const offered = idsIn([...ihave, ...iwant])
   return (
     plain +
     (ihave.length + iwant.length + idontwant.length) +
-    (Math.ceil(offered / idsPerUnit) + idsIn(idontwant)) +
+    (idsIn(ihave) * offeredIdUnits + idsIn(iwant) + idsIn(idontwant)) +
     (graft.length + prune.length) * meshChangeUnits
   )
 }

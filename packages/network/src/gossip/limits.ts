@@ -54,10 +54,11 @@ export const intakeTurnMs = 4
 export const intakeWaitingBytesMax = 128 * 1024
 
 /**
- * Ids of messages, offered or asked for, that count as one unit: each is a look-up or two, about 1 µs with its decoding. One that
- * is not wanted is noted besides, and a unit: an honest peer says so of each message that it takes, once.
+ * Units of the id of a message that is offered: it is looked up, asked for where it is new, and waited for. One that is asked for,
+ * or not wanted, is a unit. Gossip offers each second what it took in the last three: whoever keeps to {@link sendBudget} offers
+ * 585 ids at most, and 135 each second after that.
  */
-export const idsPerUnit = 4
+export const offeredIdUnits = 2
 
 /** Units of a GRAFT or PRUNE: a change of the mesh, a note of when it may change again, and often an answer. */
 export const meshChangeUnits = 2
