@@ -4,7 +4,7 @@ import { median } from './measure.ts'
 /** A full collection of the victim's heap falls into one run of some, and takes as long as many an attack. */
 const runs = { ofLarge: 3, ofSmall: 9 }
 /** What costs the attacker less is small: a few milliseconds either way, which is what a run is wrong by, are much of it. */
-const smallMs = 100
+const smallMs = 300
 
 /** What an attack costs both sides while the honest rest: the median of some runs, each from addresses of its own. */
 export async function attackCost(arena: Arena, name: string, init: AttackInit): Promise<Cost> {

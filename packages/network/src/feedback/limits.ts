@@ -68,7 +68,7 @@ export const republishCheckMs = hour
  * set, so that together with what people look for it stays within what the guard grants a peer. A keeper's 20,000
  * records are put again in less than two hours.
  */
-export const pace: Budget = { perSecond: 3, burst: 15 }
+export const pace: Budget = { perSecond: 3, burst: 10 }
 
 /** Subjects compared with their other keepers in one run: bounds the traffic of a keeper of many. */
 export const subjectsPerRunMax = 500

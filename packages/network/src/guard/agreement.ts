@@ -5,10 +5,10 @@ export interface Step {
   /** To be sent, when there is anything. */
   readonly reply: Uint8Array | undefined
   /**
-   * `agreed` on a protocol, and what follows is for that; `ended` by words that are none of the protocol; `bad` for
-   * lengths, or as many proposals, as nobody sends who wants to agree.
+   * `agreed` on a protocol, and what follows is for that; `bad` for lengths, lines without an end, or as many proposals, as
+   * nobody sends who wants to agree.
    */
-  readonly state: 'waiting' | 'agreed' | 'ended' | 'bad'
+  readonly state: 'waiting' | 'agreed' | 'bad'
 }
 
 /**
@@ -58,7 +58,7 @@ export class Agreement {
 
   #answer(message: Uint8Array, replies: Uint8Array[]): Step['state'] {
     if (++this.#messages > negotiationMessagesMax) return 'bad'
-    if (message.at(-1) !== newLine) return 'ended'
+    if (message.at(-1) !== newLine) return 'bad'
     const word = utf8.decode(message).trimEnd()
     const protocols = this.#protocols()
     if (word === multistream) replies.push(line(word))

@@ -116,7 +116,6 @@ function agree(stream: Stream, { agreement, onBadLength, onAgreed }: AgreeInit):
     if (state === 'bad') return onBadLength()
     if (!say(stream, reply) || state === 'waiting') return
     stop()
-    if (state === 'ended') return stream.abort(new Error('a line of multistream-select has an end'))
     stream.protocol = agreement.protocol
     if (agreement.rest.length > 0) receiver.onData(agreement.rest)
     onAgreed()
