@@ -95,9 +95,9 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   'sync-refusal': { perSecond: 0.5, burst: 10 },
   // Look-ups of a small network all pass by each of its peers: one neighbour of two or three is asked three times a
   // second (counted, 0332), and once more for each person who is away when many letters are due. Who puts and compares
-  // much does so at a pace of its own (feedback/limits.ts), nine a second; and nobody asks more than 30 at once and 20
+  // much does so at a pace of its own (feedback/limits.ts), nine a second; and nobody asks more than 60 at once and 20
   // a second (dht/limits.ts).
-  '/souk/kad/1.0.0': { perSecond: 25, burst: 60 },
+  '/souk/kad/1.0.0': { perSecond: 25, burst: 100 },
   // Values that it puts, into the DHT or a located set, and that have to be checked: 1.5 ms each, so that one peer has
   // 1.5 % of a core and 0.15 s at once. The same pace puts twenty at once and six a second; a comparison brings up to 64.
   // More are refused, and forgiven: a keeper of many puts them in good faith.
