@@ -83,18 +83,11 @@ function orderOn(node: SoukNode, id: string, is: (order: OrderView) => boolean):
   })
 }
 
-/**
- * All that one has written is at a relay, or has arrived.
- *
- * @param about - An order of which something has to be there: what the node writes by itself is on its list a moment after
- * the order shows it.
- */
-async function areAllLeft(node: SoukNode, about?: string): Promise<void> {
-  await seen(node, 'all letters at a relay', async () => {
-    const letters = await node.letters.outgoing()
-    const isThere = about === undefined || letters.some(({ order }) => order === about)
-    return isThere && letters.every(({ state }) => state === 'at-relay')
-  })
+/** All that one has written is at a relay, or has arrived. */
+async function areAllLeft(node: SoukNode): Promise<void> {
+  const isLeft = async (): Promise<boolean> =>
+    (await node.letters.outgoing()).every(({ state }) => state === 'at-relay')
+  await seen(node, 'all letters at a relay', isLeft)
 }
 
 const said = ({ timeline }: OrderView): string[] => timeline.map(({ by, what }) => `${by} ${what}`)
@@ -154,7 +147,7 @@ async function end({ bought, withdrawn }: Asked): Promise<void> {
   for (const someone of [ana, bruno]) {
     await using node = await open(someone)
     sides.push(await orderOn(node, bought, ({ phase }) => phase === 'CLOSED'))
-    await areAllLeft(node, someone === ana ? bought : undefined)
+    await areAllLeft(node)
     expect(await node.letters.kept()).toEqual([])
   }
   expect(sides.map(said)[0]).toEqual(sides.map(said)[1])

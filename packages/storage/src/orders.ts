@@ -92,6 +92,8 @@ class LevelOrderStore implements OrderStore {
   readonly #init: OrderStoreInit
   readonly #lane = createLane()
   readonly #events = new Emitter<{ appended: string }>()
+  /** Settles when the step that is being written is durable, and its letters are listed. */
+  #writing: Promise<void> = Promise.resolve()
 
   constructor(init: OrderStoreInit) {
     this.#init = init
@@ -104,7 +106,7 @@ class LevelOrderStore implements OrderStore {
 
   async events(order: string): Promise<OrderEvent[]> {
     const prefix = orderBytes(order)
-    const rows = await this.#init.tables.orderEvents.iterator(within(prefix)).all()
+    const rows = await this.#shown(this.#init.tables.orderEvents.iterator(within(prefix)).all())
     return rows
       .map(([key, value]) => ({
         id: textAt(key, prefix.length),
@@ -117,18 +119,18 @@ class LevelOrderStore implements OrderStore {
 
   async facts(order: string): Promise<OrderFact[]> {
     orderBytes(order)
-    const rows = await this.#init.tables.orderFacts.iterator({ gte: `${order}/`, lt: `${order}0` }).all()
+    const rows = await this.#shown(this.#init.tables.orderFacts.iterator({ gte: `${order}/`, lt: `${order}0` }).all())
     return rows.map(([key, fact]) => ({ id: key.slice(order.length + 1), fact: fact as Json }))
   }
 
   async get(order: string): Promise<OrderSummary | undefined> {
     orderBytes(order)
-    return (await this.#init.tables.orders.get(order)) as OrderSummary | undefined
+    return (await this.#shown(this.#init.tables.orders.get(order))) as OrderSummary | undefined
   }
 
   async list(start = ''): Promise<OrderSummary[]> {
     // `g` follows the last hexadecimal digit.
-    return (await this.#init.tables.orders.values({ gte: start, lt: `${start}g` }).all()) as OrderSummary[]
+    return (await this.#shown(this.#init.tables.orders.values({ gte: start, lt: `${start}g` }).all())) as OrderSummary[]
   }
 
   onAppended(listener: (order: string) => void): Unsubscribe {
@@ -150,11 +152,21 @@ class LevelOrderStore implements OrderStore {
       ...inbox.processing(step.processed ?? []),
       ...extraOps
     ]
-    await disk.commit(ops, { sync: true })
-    sending.written()
-    sent.written()
+    const writing = disk.commit(ops, { sync: true }).then(() => {
+      sending.written()
+      sent.written()
+    })
+    this.#writing = writing.catch(() => undefined)
+    await writing
     this.#events.emit('appended', step.order)
     return fresh.map(({ id }) => id)
+  }
+
+  /** The database shows a step before it is durable. Nobody is to see one whose letters are not listed yet. */
+  async #shown<T>(reading: Promise<T>): Promise<T> {
+    const value = await reading
+    await this.#writing
+    return value
   }
 
   async #freshEvents({ order, events = [] }: OrderStep): Promise<OrderEvent[]> {

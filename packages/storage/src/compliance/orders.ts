@@ -58,6 +58,18 @@ export function orderTests({ describe, test }: TestRunner, factory: StoreFactory
         )
       }))
 
+    test('whoever sees an event sees its letter in the outbox', () =>
+      withStore(factory, async ({ store }) => {
+        const names = Array.from({ length: 100 }, (_, n) => `e${n}`)
+        for (const [n, id] of names.entries()) {
+          const letter = { id, to: 'bo', bytes: bytes(id), order }
+          const appending = store.orders.append({ order, events: [event(id)], outbox: [letter] })
+          while ((await store.orders.events(order)).length === n);
+          assert.equal(store.outbox.list({ order }).length, n + 1)
+          await appending
+        }
+      }))
+
     test('what is no order, and an event too large, are refused and leave nothing', () =>
       withStore(factory, async ({ store }) => {
         assert.throws(() => store.orders.append({ order: 'x', events: [event('e')] }), { code: 'bad-argument' })
