@@ -30,7 +30,7 @@ type FeedbackRecord = SoukRecord<'feedback'> & { readonly content: ContentOf<'fe
 export interface FeedbacksComponents {
   readonly records: Pick<RecordStore, 'conflicts' | 'feedbackOn' | 'get' | 'list' | 'on' | 'put' | 'head'>
   readonly publisher: Publisher
-  readonly directory: Pick<FeedbackDirectory, 'publish' | 'find' | 'get'>
+  readonly directory: Pick<FeedbackDirectory, 'adopt' | 'publish' | 'find' | 'get'>
   readonly orders: Pick<OrderDesk, 'held'>
   readonly proofOf: (record: FeedbackRecord) => Promise<Proof>
   readonly signer: Signer
@@ -47,7 +47,7 @@ export interface FeedbacksInit {
 
 /** Ratings of this node's orders, those of others, and what they are worth to this reader. */
 export interface FeedbackDesk extends Feedback, AsyncDisposable {
-  /** Puts one's own ratings, and those one received, where strangers look for them: at a pace, until the signal fires. */
+  /** Has one's own ratings, and those one received, put daily where strangers look for them. */
   spread(options: { readonly signal: AbortSignal }): Promise<void>
 }
 
@@ -59,13 +59,12 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
   // Two ratings of one order at once would be two that contradict each other for ever.
   const inTurn = createTurns()
 
-  const spreadOne = async (record: FeedbackRecord, options: { signal?: AbortSignal } = {}): Promise<void> => {
-    const work = directory.publish(record, options)
+  const spreadOne = async (record: FeedbackRecord): Promise<void> => {
+    const work = directory.publish(record)
     spreading.add(work)
     try {
       await work
     } catch (error) {
-      if (options.signal?.aborted === true) return
       components.onProblem({ code: 'feedback', message: `a rating could not be spread: ${(error as Error).message}` })
     } finally {
       spreading.delete(work)
@@ -139,12 +138,9 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
     async spread({ signal }) {
       const own = await records.list({ kind: 'feedback', author: signer.publicKey, limit: pageMax })
       const received = await records.feedbackOn(signer.publicKey)
-      // Some thousand take a quarter of an hour: who is never here for so long gets on with others each time.
-      const from = Math.floor(Math.random() * received.length)
-      for (const record of [...own, ...received.slice(from), ...received.slice(0, from)]) {
-        if (signal.aborted) return
-        await spreadOne(record as FeedbackRecord, { signal })
-      }
+      await directory.adopt([...own, ...received], { signal }).catch((error: unknown) => {
+        if (!signal.aborted) throw error
+      })
     },
     async [Symbol.asyncDispose]() {
       // Who rates and leaves at once may not be back for weeks.

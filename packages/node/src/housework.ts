@@ -35,12 +35,15 @@ export function startHousework(components: HouseworkComponents, init: { now: () 
     await listings.renew({ endsBeforeMs, nowMs: init.now() })
     await (await images())?.collect()
   }
+  const eachHour = (): void => {
+    run(hourly)
+    run(() => feedback.spread({ signal: stopping.signal }))
+  }
 
   run(() => orders.lookAtAll())
-  run(() => feedback.spread({ signal: stopping.signal }))
-  run(hourly)
+  eachHour()
   const deadlines = setInterval(() => run(() => orders.lookAtAll()), deadlinesEveryMs)
-  const chores = setInterval(() => run(hourly), houseworkEveryMs)
+  const chores = setInterval(eachHour, houseworkEveryMs)
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(deadlines)

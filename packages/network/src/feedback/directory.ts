@@ -2,17 +2,21 @@
  * Where feedback lives in the network: as a DHT value under its own digest, and in the located set of its subject.
  * One object does both sides: it publishes and finds for this node, and keeps for others what is near to it.
  */
-import type { AbortOptions, Libp2p, PeerId } from '@libp2p/interface'
+import type { AbortOptions, IdentifyResult, Libp2p, PeerId } from '@libp2p/interface'
 import type { KadDHT } from '@libp2p/kad-dht'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
-import { recordDigest, sameBytes } from '@souk/records'
+import { recordDigest, type RecordId, sameBytes } from '@souk/records'
 import { type ExchangeHost, type Guard, openGuard } from '../exchange.ts'
 import type { Budget } from '../guard/bucket.ts'
+import { dhtProtocol } from '../dht/limits.ts'
+import { createTurns } from '../gossip/turns.ts'
 import { createPace } from '../pace.ts'
+import { ProtocolError } from '../protocol-error.ts'
 import type { KeyValueStore } from '../store.ts'
 import { createClosestPeers, distanceOf } from './closest.ts'
 import { serveShelf } from './keeper.ts'
 import {
+  checkTurnMs,
   dhtConcurrencyMax,
   dhtFetchesPerFindMax,
   keepersMax,
@@ -27,7 +31,8 @@ import { type FeedbackRecord, getValue, openFeedback, putValue } from './value.t
 
 /** The least that a directory needs. */
 export interface FeedbackDirectoryComponents {
-  readonly libp2p: ExchangeHost & Pick<Libp2p, 'getConnections' | 'getPeers' | 'logger'>
+  readonly libp2p: ExchangeHost &
+    Pick<Libp2p, 'addEventListener' | 'removeEventListener' | 'getConnections' | 'getPeers' | 'logger'>
   /** Made with `feedbackDhtInit()`, or its replicas refuse all feedback. */
   readonly dht: Pick<KadDHT, 'get' | 'put' | 'getClosestPeers' | 'getMode'>
   /** A sublevel of its own. */
@@ -67,11 +72,19 @@ export interface FeedbackDirectory extends AsyncDisposable {
   /**
    * Puts a record where others look for it, and does so daily from now on. For one's own feedback and for what one
    * received. Many go at a pace, one that comes in between after two others at most. Reaching nobody is no error: it is
-   * tried again.
+   * tried again when somebody is met who takes part in the DHT, and hourly.
    *
    * @throws {@link ProtocolError} `not-feedback` when the record is not one, `below-floor` when it has less work than all have.
    */
   publish(record: { readonly bytes: Uint8Array }, options?: AbortOptions): Promise<Published>
+  /**
+   * Has records put daily, as {@link FeedbackDirectory.publish} does: those that never were begin in the background, those
+   * that are known keep their time. What {@link FeedbackDirectory.publish} would refuse is left out.
+   */
+  adopt(
+    records: readonly { readonly id: RecordId; readonly bytes: Uint8Array }[],
+    options?: AbortOptions
+  ): Promise<void>
   /** All feedback on a subject (32-byte public key) that its keepers, the DHT and this node have. */
   find(subject: Uint8Array, options?: AbortOptions): Promise<FoundFeedback>
   /** The feedback of one record id's digest (32 bytes) from the DHT. */
@@ -104,26 +117,32 @@ export async function createFeedbackDirectory(
   const closest = createClosestPeers({ libp2p, dht }, { now })
   const pace = createPace(init.pace ?? paceDefault)
   const stopping = new AbortController()
+  /** Something was taken by nobody, or may have been before this node started. */
+  let isWaiting = true
 
   const isSelf = (peer: PeerId): boolean => peer.equals(libp2p.peerId)
 
   /** Keepers may refuse for want of room; that is their answer, and the next nearest are not asked in their place. */
-  async function spread(record: FeedbackRecord, options: AbortOptions): Promise<number> {
-    let keepers = 0
+  async function spread(record: FeedbackRecord, options: AbortOptions): Promise<{ keepers: number; others: number }> {
+    const count = { keepers: 0, others: 0 }
     const add = async (peer: PeerId, signal: AbortSignal): Promise<void> => {
       const kept = isSelf(peer)
         ? await shelf.add(record).catch(() => undefined)
         : (await client.add(peer, record.bytes, { signal })).status !== 'refused'
-      if (kept) keepers++
+      if (kept) count.keepers++
+      if (kept && !isSelf(peer)) count.others++
     }
     const peers = await closest.of(record.content.subject, options)
     await firstOf({ peers, enough: keepersMax }, add, options)
-    return keepers
+    return count
   }
 
-  async function put(record: FeedbackRecord, options: AbortOptions): Promise<Published> {
-    const [replicas, keepers] = await Promise.all([putTo(record, options), spread(record, options)])
-    return { replicas, keepers }
+  async function put(record: FeedbackRecord, options: AbortOptions): Promise<Published & { isTaken: boolean }> {
+    const [replicas, { keepers, others }] = await Promise.all([putTo(record, options), spread(record, options)])
+    const isTaken = replicas + others > 0
+    if (isTaken) await republisher.taken(record)
+    else isWaiting = true
+    return { replicas, keepers, isTaken }
   }
 
   /** A query with nobody in the routing table would wait for somebody. */
@@ -137,7 +156,22 @@ export async function createFeedbackDirectory(
     return getValue(dht, digest, { signal: bounded(options.signal), nowMs: now() })
   }
 
-  const republisher = createRepublisher({ store, shelf, client, closest, dht, libp2p, log }, { now, pace, put, putTo })
+  const republisher = createRepublisher(
+    { store, shelf, client, closest, dht, libp2p, log },
+    { now, pace, put: async (record, options) => (await put(record, options)).isTaken, putTo }
+  )
+
+  const inBackground = (work: Promise<unknown>): void =>
+    void work.catch((error: unknown) => stopping.signal.aborted || log.error('republishing failed - %e', error))
+
+  const putDue = (): void => {
+    isWaiting = false
+    inBackground(republisher.putDue({ signal: stopping.signal }))
+  }
+
+  const onMet = ({ detail }: CustomEvent<IdentifyResult>): void => {
+    if (isWaiting && detail.protocols.includes(dhtProtocol)) putDue()
+  }
 
   async function find(subject: Uint8Array, options: AbortOptions = {}): Promise<FoundFeedback> {
     const records = await ownRecords(subject)
@@ -184,10 +218,8 @@ export async function createFeedbackDirectory(
 
   const { onChanged = () => {}, refuses = () => false } = init
   const stopServing = await serveShelf({ libp2p, dht, guard, shelf }, { now, onChanged, refuses })
-  const onTimer = (): void => {
-    republisher.run({ signal: stopping.signal }).catch((error: unknown) => log.error('republishing failed - %e', error))
-  }
-  const timer = setInterval(onTimer, republishCheckMs)
+  libp2p.addEventListener('peer:identify', onMet)
+  const timer = setInterval(() => inBackground(republisher.run({ signal: stopping.signal })), republishCheckMs)
   timer.unref()
 
   return {
@@ -195,7 +227,19 @@ export async function createFeedbackDirectory(
       const checked = openFeedback(record.bytes, { nowMs: now() })
       await republisher.remember(checked)
       await pace(options)
-      return put(checked, options)
+      const { replicas, keepers } = await put(checked, options)
+      return { replicas, keepers }
+    },
+    async adopt(records, { signal } = {}) {
+      const turns = createTurns(checkTurnMs)
+      for (const { id, bytes } of records) {
+        signal?.throwIfAborted()
+        if (await republisher.isRemembered(id)) continue
+        for (let turn = turns.wait(); turn !== undefined; turn = turns.wait()) await turn
+        const checked = openIfGood(bytes, now())
+        if (checked !== undefined) await republisher.remember(checked)
+      }
+      putDue()
     },
     find,
     get,
@@ -204,10 +248,20 @@ export async function createFeedbackDirectory(
     drop: (author) => shelf.drop(author),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
+      libp2p.removeEventListener('peer:identify', onMet)
       stopping.abort()
       await stopServing()
       await republisher.idle()
     }
+  }
+}
+
+function openIfGood(bytes: Uint8Array, nowMs: number): FeedbackRecord | undefined {
+  try {
+    return openFeedback(bytes, { nowMs })
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined
+    throw error
   }
 }
 

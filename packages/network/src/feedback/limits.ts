@@ -59,6 +59,9 @@ export const dhtConcurrencyMax = 4
 /** Values lapse after 48 h (kad-dht); twenty hours leave room for a missed day. */
 export const republishAfterMs: number = 20 * hour
 
+/** Records that nobody takes, one after the other: it is for want of somebody then, not for what is in them. */
+export const missedMax = 5
+
 /** How often it is looked for what is due. */
 export const republishCheckMs = hour
 

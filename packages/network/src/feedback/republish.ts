@@ -4,7 +4,7 @@
  */
 import type { AbortOptions, Libp2p, Logger, PeerId } from '@libp2p/interface'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
-import { encodeCanonical, decodeCanonical, recordDigest, reopenRecord } from '@souk/records'
+import { encodeCanonical, decodeCanonical, recordDigest, type RecordId, reopenRecord } from '@souk/records'
 import { blockOf } from '../guard/address.ts'
 import type { Pace } from '../pace.ts'
 import { createQueue, type KeyValueStore, prefixRange } from '../store.ts'
@@ -12,6 +12,7 @@ import { isServer, type ClosestPeers } from './closest.ts'
 import {
   feedbackBytesMax,
   keepersMax,
+  missedMax,
   recordsPerRunMax,
   republishAfterMs,
   republishersPerSubject,
@@ -22,10 +23,16 @@ import type { Shelf } from './shelf.ts'
 import type { FeedbackRecord } from './value.ts'
 
 export interface Republisher {
-  /** Puts a record on the list of what this node publishes; to be put again after {@link republishAfterMs}. */
+  /** Puts a record on the list of what this node publishes: due at once, unless it is there already. */
   remember(record: FeedbackRecord): Promise<void>
+  isRemembered(id: RecordId): Promise<boolean>
+  /** Somebody has taken a record: it is due again after {@link republishAfterMs}. */
+  taken(record: FeedbackRecord): Promise<void>
   /** All on that list. */
   published(): Promise<FeedbackRecord[]>
+  /** Puts what is due, what was tried longest ago first; ends when nobody takes {@link missedMax} in a row. */
+  putDue(options: AbortOptions): Promise<void>
+  /** {@link putDue}, and compares what this node keeps with other keepers. */
   run(options: AbortOptions): Promise<void>
   /** Resolves when no run is under way. */
   idle(): Promise<void>
@@ -44,7 +51,8 @@ interface Components {
 interface Init {
   readonly now: () => number
   readonly pace: Pace
-  readonly put: (record: FeedbackRecord, options: AbortOptions) => Promise<unknown>
+  /** Puts a record. Resolves true, after {@link Republisher.taken}, when somebody took it. */
+  readonly put: (record: FeedbackRecord, options: AbortOptions) => Promise<boolean>
   readonly putTo: (record: FeedbackRecord, options: AbortOptions) => Promise<unknown>
 }
 
@@ -54,10 +62,15 @@ export function createRepublisher(components: Components, init: Init): Republish
   const client = inTurns(components.client, init.pace)
   /** When each subject was last compared with its other keepers; after a restart all are due. */
   const compared = new Map<string, number>()
+  /** When what nobody has taken yet was last tried. */
+  const tried = new Map<RecordId, number>()
 
-  async function remember(record: FeedbackRecord): Promise<void> {
-    const value = encodeCanonical({ at: init.now(), record: record.bytes })
-    await store.batch([{ type: 'put', key: publishedKey(record), value }])
+  const isRemembered = async (id: RecordId): Promise<boolean> => (await store.get(publishedKey(id))) !== undefined
+
+  /** @param atMs - When it was last taken; 0 for never. */
+  async function note(record: FeedbackRecord, atMs: number): Promise<void> {
+    const value = encodeCanonical({ at: atMs, record: record.bytes })
+    await store.batch([{ type: 'put', key: publishedKey(record.id), value }])
   }
 
   async function entries(): Promise<PublishedEntry[]> {
@@ -67,14 +80,22 @@ export function createRepublisher(components: Components, init: Init): Republish
   }
 
   async function putDue(options: AbortOptions): Promise<void> {
-    for (const { record, atMs } of await entries()) {
-      if (record.expiresAtMs <= init.now()) await store.batch([{ type: 'del', key: publishedKey(record) }])
+    let missed = 0
+    for (const { record, atMs } of await inTurn()) {
+      if (record.expiresAtMs <= init.now()) await store.batch([{ type: 'del', key: publishedKey(record.id) }])
       else if (init.now() - atMs >= republishAfterMs) {
         await init.pace(options)
-        await init.put(record, options)
-        await remember(record)
+        tried.set(record.id, init.now())
+        missed = (await init.put(record, options)) ? 0 : missed + 1
+        if (missed === missedMax) return
       }
     }
+  }
+
+  /** What nobody took when it was last tried comes after all others, so that it holds up none. */
+  async function inTurn(): Promise<PublishedEntry[]> {
+    const lastMs = ({ record, atMs }: PublishedEntry): number => Math.max(atMs, tried.get(record.id) ?? 0)
+    return (await entries()).toSorted((a, b) => lastMs(a) - lastMs(b))
   }
 
   async function compareDue(options: AbortOptions): Promise<void> {
@@ -107,8 +128,16 @@ export function createRepublisher(components: Components, init: Init): Republish
   }
 
   return {
-    remember,
+    async remember(record) {
+      if (!(await isRemembered(record.id))) await note(record, 0)
+    },
+    isRemembered,
+    taken(record) {
+      tried.delete(record.id)
+      return note(record, init.now())
+    },
     published: async () => (await entries()).map(({ record }) => record),
+    putDue: (options) => inOrder(() => putDue(options)),
     run: (options) =>
       inOrder(async () => {
         await shelf.sweep()
@@ -124,8 +153,8 @@ interface PublishedEntry {
   readonly atMs: number
 }
 
-function publishedKey(record: FeedbackRecord): string {
-  return `p/${bytesToHex(recordDigest(record.id))}`
+function publishedKey(id: RecordId): string {
+  return `p/${bytesToHex(recordDigest(id))}`
 }
 
 function decodeEntry(value: Uint8Array): PublishedEntry {

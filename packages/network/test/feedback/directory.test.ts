@@ -1,6 +1,10 @@
 import { encodeCanonical, decodeCanonical, recordDigest } from '@souk/records'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createFeedbackDirectory, type FeedbackDirectory } from '../../src/feedback/directory.ts'
+import {
+  createFeedbackDirectory,
+  type FeedbackDirectory,
+  type FeedbackDirectoryInit
+} from '../../src/feedback/directory.ts'
 import { askExchange, openGuard, serveExchange } from '../../src/exchange.ts'
 import { locatedSetLimits } from '../../src/feedback/limits.ts'
 import {
@@ -11,9 +15,10 @@ import {
   locatedSetProtocol
 } from '../../src/feedback/located-set.ts'
 import { valueKey } from '../../src/feedback/value.ts'
-import type { ShelfLimits } from '../../src/feedback/shelf.ts'
 import { connectAll, createPeer, knows, memoryStore, type Peer, type PeerInit, recordingGuard } from '../peers.ts'
 import { feedbackOf, person, resealed } from './trade.ts'
+
+type MemberInit = PeerInit & Pick<FeedbackDirectoryInit, 'limits' | 'onChanged'>
 
 interface Member {
   readonly peer: Peer
@@ -26,7 +31,7 @@ afterEach(async () => {
   for (const task of cleanUp.splice(0).toReversed()) await task()
 })
 
-async function member(init: PeerInit & { limits?: Partial<ShelfLimits> } = {}): Promise<Member> {
+async function member(init: MemberInit = {}): Promise<Member> {
   const peer = await createPeer(init)
   const guard = recordingGuard()
   const components = { libp2p: peer, dht: peer.services.dht, store: memoryStore(), guard }
@@ -38,7 +43,7 @@ async function member(init: PeerInit & { limits?: Partial<ShelfLimits> } = {}): 
   return { peer, directory, guard }
 }
 
-async function market(size: number, init: PeerInit & { limits?: Partial<ShelfLimits> } = {}): Promise<Member[]> {
+async function market(size: number, init: MemberInit = {}): Promise<Member[]> {
   const members = await Promise.all(Array.from({ length: size }, () => member(init)))
   await connectAll(members.map(({ peer }) => peer))
   return members
@@ -303,18 +308,34 @@ describe('keeping feedback alive', () => {
     )
   }, 180_000)
 
-  test('what was published with nobody there is put again when it is due', async () => {
-    let now = Date.now()
-    const clock = { now: () => now }
-    const rater = await member(clock)
+  test('what was published with nobody there is put as soon as somebody is met', async () => {
+    const rater = await member()
     const rated = person()
-    const record = feedbackOf({ buyer: person(), seller: rated, nowMs: now })
-    expect((await rater.directory.publish(record)).replicas).toBe(0)
-    const [hub, other] = await market(2, clock)
-    await join(rater.peer, hub!.peer)
-    now += 21 * 3600 * 1000
-    await rater.directory.republish()
-    expect(ids(await other!.directory.find(rated.publicKey))).toEqual([record.id])
-    expect((await other!.directory.get(recordDigest(record.id)))?.id).toBe(record.id)
+    const record = feedbackOf({ buyer: person(), seller: rated })
+    expect(await rater.directory.publish(record)).toEqual({ replicas: 0, keepers: 1 })
+    const arrived = Promise.withResolvers<void>()
+    const keeper = await member({ onChanged: arrived.resolve })
+    await rater.peer.dial(keeper.peer.getMultiaddrs())
+    await arrived.promise
+    expect(ids(await keeper.directory.find(rated.publicKey))).toEqual([record.id])
+  })
+
+  test('what is adopted is put, but for what is no feedback', async () => {
+    const rated = person()
+    const records = [1, 2].map(() => feedbackOf({ buyer: person(), seller: rated }))
+    const [{ bytes }, { id }] = [
+      feedbackOf({ buyer: person(), seller: rated }),
+      feedbackOf({ buyer: person(), seller: rated })
+    ]
+    const cut = { id, bytes: bytes.slice(1) }
+    const arrived = Promise.withResolvers<void>()
+    const keeper: Member = await member({
+      onChanged: () => keeper.directory.held().records === records.length && arrived.resolve()
+    })
+    const late = await member()
+    await late.directory.adopt([cut, ...records])
+    await late.peer.dial(keeper.peer.getMultiaddrs())
+    await arrived.promise
+    expect(ids(await keeper.directory.find(rated.publicKey))).toEqual(records.map((record) => record.id).toSorted())
   })
 })
