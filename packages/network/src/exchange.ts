@@ -194,7 +194,7 @@ async function answerOne(stream: Stream, connection: Connection, context: Answer
   try {
     const question = await readFrame(stream, { bytesMax: limits.questionBytesMax })
     deadline.extend(limits.timeoutMs - (performance.now() - openedMs))
-    if (!guard.allow(peer, protocol, question.length / 1024)) {
+    if (!guard.allow(peer, protocol, question.length / questionBytesPerUnit)) {
       throw new ProtocolError('refused', 'this peer has used up what it may send')
     }
     const answer = await answerAt(desk, question, { connection, context })
@@ -262,6 +262,13 @@ async function askOn(
     release()
   }
 }
+
+/** What a guard takes of its budget for a question and its answer. */
+export function exchangeUnits({ questionBytes, answerBytes }: { questionBytes: number; answerBytes: number }): number {
+  return 1 + questionBytes / questionBytesPerUnit + answerBytes / answerBytesPerUnit
+}
+
+const questionBytesPerUnit = 1024
 
 /** Of an answer as much costs what a question does, 0.8 ms with its stream: the longest, 64 records of 1 kB, three times that. */
 const answerBytesPerUnit = 32 * 1024

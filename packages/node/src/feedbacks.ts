@@ -78,10 +78,12 @@ export function createFeedbacks(components: FeedbacksComponents, init: Feedbacks
     options: { search?: boolean | undefined; signal?: AbortSignal | undefined } = {}
   ): Promise<FeedbackRecord[]> => {
     const key = keyFromDid(subject)
-    if (options.search === true) {
-      const found = await directory.find(key, options.signal === undefined ? {} : { signal: options.signal })
-      if (found.records.length > 0) await records.put([...found.records] as never)
-    }
+    const held = (await records.feedbackOn(key)) as FeedbackRecord[]
+    if (options.search !== true) return held
+    const known = held.map(({ id }) => id)
+    const found = await directory.find(key, { known, ...(options.signal && { signal: options.signal }) })
+    if (found.records.length === 0) return held
+    await records.put([...found.records] as never)
     return (await records.feedbackOn(key)) as FeedbackRecord[]
   }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { AbortOptions, PeerId } from '@libp2p/interface'
 import type { KadDHT, QueryEvent } from '@libp2p/kad-dht'
-import { createPace, type Pace } from '../pace.ts'
-import { askedPeersMax, questionPace } from './limits.ts'
+import { createPaces } from '../pace.ts'
+import { questionPace } from './limits.ts'
 
 /**
  * Asks no peer more than it grants one: walks of a small network all pass by the same few, and who asks beyond the guard's budget
@@ -12,19 +12,11 @@ import { askedPeersMax, questionPace } from './limits.ts'
  */
 export function paceQuestions(dht: KadDHT): void {
   const { network } = internalsOf(dht)
-  const paces = new Map<string, Pace>()
-  const paceOf = (peer: string): Pace => {
-    const pace = paces.get(peer) ?? createPace(questionPace)
-    paces.delete(peer)
-    paces.set(peer, pace)
-    const [oldest] = paces.keys()
-    if (paces.size > askedPeersMax && oldest !== undefined) paces.delete(oldest)
-    return pace
-  }
+  const paceOf = createPaces(questionPace)
   const send = network.sendRequest.bind(network)
   network.sendRequest = async function* (to, message, options) {
     try {
-      await paceOf(to.toString())(options)
+      await paceOf(to)(options)
     } catch {
       // Given up: kad-dht sees the same signal, and says so in its own way.
     }

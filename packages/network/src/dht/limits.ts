@@ -33,13 +33,10 @@ export const rewriteAfterMs = 3_600_000
 export const nearestMax = 20
 
 /**
- * Questions to one peer, a little below what its guard grants (`/souk/kad/1.0.0`: 25 a second, burst 100): those of letters to
- * two hundred people who are away are under way for seven seconds more.
+ * Questions to one peer, a little below what its guard grants (`/souk/kad/1.0.0`: 25 a second, burst 60): those of letters to
+ * two hundred people who are away are under way for nine seconds more.
  */
-export const questionPace: Budget = { perSecond: 20, burst: 60 }
-
-/** Peers whose questions are counted, each about 100 bytes; who was asked longest ago has a whole burst again. */
-export const askedPeersMax = 1024
+export const questionPace: Budget = { perSecond: 20, burst: 30 }
 
 /** How many an answer may name: one who answers as kad-dht does names {@link nearestMax}. */
 export const namedPerAnswerMax = 20

@@ -85,8 +85,12 @@ export interface FeedbackDirectory extends AsyncDisposable {
     records: readonly { readonly id: RecordId; readonly bytes: Uint8Array }[],
     options?: AbortOptions
   ): Promise<void>
-  /** All feedback on a subject (32-byte public key) that its keepers, the DHT and this node have. */
-  find(subject: Uint8Array, options?: AbortOptions): Promise<FoundFeedback>
+  /**
+   * All feedback on a subject (32-byte public key) that its keepers, the DHT and this node have.
+   *
+   * @param options.known - Records that the caller has: they are not fetched, and not among what is found.
+   */
+  find(subject: Uint8Array, options?: AbortOptions & { readonly known?: readonly RecordId[] }): Promise<FoundFeedback>
   /** The feedback of one record id's digest (32 bytes) from the DHT. */
   get(digest: Uint8Array, options?: AbortOptions): Promise<FeedbackRecord | undefined>
   /**
@@ -173,12 +177,17 @@ export async function createFeedbackDirectory(
     if (isWaiting && detail.protocols.includes(dhtProtocol)) putDue()
   }
 
-  async function find(subject: Uint8Array, options: AbortOptions = {}): Promise<FoundFeedback> {
+  async function find(
+    subject: Uint8Array,
+    { known = [], ...options }: AbortOptions & { readonly known?: readonly RecordId[] } = {}
+  ): Promise<FoundFeedback> {
+    const callers = new Set(known.map((id) => bytesToHex(recordDigest(id))))
     const records = await ownRecords(subject)
+    for (const digest of callers) records.delete(digest)
     const peers = (await closest.of(subject, options)).filter((peer) => !isSelf(peer))
     const reading = await readKeepers(
       client,
-      { peers, subject, known: new Set(records.keys()), enough: keepersMax },
+      { peers, subject, known: new Set([...callers, ...records.keys()]), enough: keepersMax },
       options
     )
     for (const [digest, record] of reading.records) records.set(digest, record)

@@ -5,9 +5,10 @@
 import type { AbortOptions, PeerId } from '@libp2p/interface'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { recordDigest, sameBytes } from '@souk/records'
-import { askExchange, type ExchangeHost, type Guard, isOffence } from '../exchange.ts'
+import { askExchange, type ExchangeHost, exchangeUnits, type Guard, isOffence } from '../exchange.ts'
+import { createPaces } from '../pace.ts'
 import { ProtocolError } from '../protocol-error.ts'
-import { idsPerGetMax, idsPerPageMax, locatedSetLimits, patienceMs, shelfLimits } from './limits.ts'
+import { idsPerGetMax, idsPerPageMax, locatedSetLimits, patienceMs, questionPace, shelfLimits } from './limits.ts'
 import {
   decodeAnswer,
   encodeQuestion,
@@ -18,7 +19,7 @@ import {
 } from './located-set.ts'
 import { type FeedbackRecord, openFeedback } from './value.ts'
 
-/** What one keeper can be asked. Each throws {@link ProtocolError}; an offence has then been reported to the guard. */
+/** What one keeper can be asked, at a pace that it grants. Each throws {@link ProtocolError}; an offence has then been reported to the guard. */
 export interface KeeperClient {
   add(peer: PeerId, record: Uint8Array, options?: AbortOptions): Promise<AddOutcome>
   sum(peer: PeerId, subject: Uint8Array, options?: AbortOptions): Promise<SetSummary>
@@ -39,6 +40,7 @@ export function createKeeperClient(
   init: { now: () => number }
 ): KeeperClient {
   const { libp2p, guard } = components
+  const paceOf = createPaces(questionPace)
 
   async function ask<T>(
     peer: PeerId,
@@ -46,9 +48,11 @@ export function createKeeperClient(
     options: AbortOptions,
     decode: (answer: Uint8Array) => T
   ): Promise<T> {
+    const bytes = encodeQuestion(question)
+    await paceOf(peer)(options, exchangeUnits({ questionBytes: bytes.length, answerBytes: answerBytesOf(question) }))
     try {
       const exchange = { protocol: locatedSetProtocol, limits: locatedSetLimits }
-      return decode(await askExchange(libp2p, peer, encodeQuestion(question), exchange, options))
+      return decode(await askExchange(libp2p, peer, bytes, exchange, options))
     } catch (error) {
       if (error instanceof ProtocolError && isOffence(error.code)) {
         guard.punish(peer, `${locatedSetProtocol}:${error.code}`)
@@ -80,6 +84,15 @@ export function createKeeperClient(
       )
   }
 }
+
+/** What an answer has at most, about: names or records fill it. */
+function answerBytesOf({ op }: LocatedSetQuestion): number {
+  if (op === 'get') return locatedSetLimits.answerBytesMax
+  return op === 'list' ? nameBytes * idsPerPageMax : 0
+}
+
+/** A digest in an answer to LIST, with its head. */
+const nameBytes = 34
 
 /** What {@link readKeepers} brought. */
 export interface KeepersReading {

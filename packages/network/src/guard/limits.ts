@@ -95,16 +95,16 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   'sync-refusal': { perSecond: 0.5, burst: 10 },
   // Look-ups of a small network all pass by each of its peers: one neighbour of two or three is asked three times a
   // second (counted, 0332), and once more for each person who is away when many letters are due. Who puts and compares
-  // much does so at a pace of its own (feedback/limits.ts), nine a second; and nobody asks more than 60 at once and 20
+  // much does so at a pace of its own (feedback/limits.ts), nine a second; and nobody asks more than 30 at once and 20
   // a second (dht/limits.ts).
-  '/souk/kad/1.0.0': { perSecond: 25, burst: 100 },
+  '/souk/kad/1.0.0': { perSecond: 25, burst: 60 },
   // Values that it puts, into the DHT or a located set, and that have to be checked: 1.5 ms each, so that one peer has
   // 1.5 % of a core and 0.15 s at once. The same pace puts twenty at once and six a second; a comparison brings up to 64.
   // More are refused, and forgiven: a keeper of many puts them in good faith.
   value: { perSecond: 10, burst: 100 },
-  // A question is one unit, each KiB of it another, and 32 KiB of answer: reading a set of 2,000 takes 166, comparing many
-  // 105 at worst and 21 a second.
-  '/souk/located-set/1': { perSecond: 30, burst: 200 },
+  // A question is one unit, each KiB of it another, and 32 KiB of answer: nobody asks for more than 40 at once and 25 a
+  // second, however much it reads or compares (feedback/limits.ts).
+  '/souk/located-set/1': { perSecond: 30, burst: 60 },
   // Questions beyond a budget that are only refused: an honest outbox runs into a few.
   refusal: { perSecond: 1, burst: 20 },
   'sync-hint': { perSecond: 4, burst: 40 }

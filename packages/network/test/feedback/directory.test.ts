@@ -94,6 +94,28 @@ describe('a feedback directory', () => {
     expect(late.peer.getConnections(buyer!.peer.peerId)).toEqual([])
   })
 
+  test('fetches nothing that the reader has', async () => {
+    const rated = person()
+    const [had, lacked] = [
+      feedbackOf({ buyer: person(), seller: rated }),
+      feedbackOf({ buyer: person(), seller: rated })
+    ]
+    const peer = await liar(({ op, ...question }) => {
+      if (op === 'list') {
+        const digests = [had, lacked].map(({ id }) => recordDigest(id)).toSorted((a, b) => Buffer.compare(a, b))
+        return encodeAnswer.list({ digests, more: false })
+      }
+      const { digests } = question as { digests: readonly Uint8Array[] }
+      expect(digests).toEqual([recordDigest(lacked.id)])
+      return encodeAnswer.get([lacked.bytes])
+    })
+    const reader = await member({ clientMode: true })
+    await reader.peer.dial(peer.getMultiaddrs())
+    await knows(reader.peer, 1)
+    expect(ids(await reader.directory.find(rated.publicKey, { known: [had.id] }))).toEqual([lacked.id])
+    expect(ids(await reader.directory.find(rated.publicKey, { known: [had.id, lacked.id] }))).toEqual([])
+  })
+
   test('works in a network of two, and alone', async () => {
     const [one, two] = await market(2)
     const rated = person()

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { recordDigest } from '@souk/records'
 import { afterEach, describe, expect, test } from 'vitest'
 import { placeKey } from '../../src/feedback/closest.ts'
@@ -11,10 +12,11 @@ import {
   idsPerPageMax,
   locatedSetLimits,
   pace as paceDefault,
+  questionPace,
   recordsPerRunMax,
   shelfLimits
 } from '../../src/feedback/limits.ts'
-import { openGuard } from '../../src/exchange.ts'
+import { exchangeUnits, openGuard } from '../../src/exchange.ts'
 import { locatedSetProtocol } from '../../src/feedback/located-set.ts'
 import { createKeeperClient } from '../../src/feedback/reader.ts'
 import { createPace } from '../../src/pace.ts'
@@ -164,31 +166,45 @@ describe('who puts many records', () => {
   test('stays, all at once and for long, within what a neighbour grants, and leaves half of the DHT for look-ups', () => {
     const budgets: [name: string, perTurn: number, share: number][] = [
       [dhtProtocol, ofOneTurn.questions, 0.5],
-      ['value', ofOneTurn.values, 1],
-      [locatedSetProtocol, ofOneTurn.units, 1]
+      ['value', ofOneTurn.values, 1]
     ]
     for (const [name, perTurn, share] of budgets) {
       const { perSecond, burst } = requestBudgets[name]!
       expect(perTurn * paceDefault.perSecond).toBeLessThanOrEqual(share * perSecond)
       expect(perTurn * paceDefault.burst).toBeLessThanOrEqual(share * burst)
     }
+    const { perSecond, burst } = requestBudgets[locatedSetProtocol]!
+    expect(questionPace.perSecond).toBeLessThan(perSecond)
+    expect(questionPace.burst).toBeLessThan(burst)
+    expect(ofOneTurn.units * paceDefault.perSecond).toBeLessThan(questionPace.perSecond)
     // A keeper that goes at no pace brings the records of one comparison at once.
     expect(requestBudgets['value']!.burst).toBeGreaterThan(recordsPerRunMax)
   })
 
   test('reckons with the longest answers: a full page of records, and all names of a full set', () => {
-    const unitsOf = (questionBytes: number, answerBytes: number): number =>
-      1 + questionBytes / 1024 + answerBytes / (32 * 1024)
     const { answerBytesMax } = locatedSetLimits
-    expect(unitsOf(100 + 32 * idsPerGetMax, answerBytesMax)).toBeLessThan(ofOneTurn.units)
+    const get = exchangeUnits({ questionBytes: 100 + 32 * idsPerGetMax, answerBytes: answerBytesMax })
+    expect(get).toBeLessThan(ofOneTurn.units)
     const pages = Math.ceil(shelfLimits.recordsPerSubjectMax / idsPerPageMax)
-    const list = pages * unitsOf(120, (32 * shelfLimits.recordsPerSubjectMax) / pages)
-    expect(list).toBeLessThan(ofOneTurn.units)
-    // A reader has a full set at once.
-    const gets = Math.ceil(shelfLimits.recordsPerSubjectMax / idsPerGetMax)
-    const all = list + gets * unitsOf(100 + 32 * idsPerGetMax, answerBytesMax)
-    expect(all).toBeLessThan(requestBudgets[locatedSetProtocol]!.burst)
+    const answerBytes = (34 * shelfLimits.recordsPerSubjectMax) / pages
+    expect(pages * exchangeUnits({ questionBytes: 120, answerBytes })).toBeLessThan(ofOneTurn.units)
   })
+})
+
+test('who reads much of one keeper waits, and is refused nothing', async () => {
+  const neighbour = await startNeighbour()
+  const peer = await createPeer({ clientMode: true })
+  left.push(async () => peer.stop())
+  await peer.dial(neighbour.network.libp2p.getMultiaddrs())
+  const client = createKeeperClient({ libp2p: peer, guard: openGuard }, { now: Date.now })
+  const digests = Array.from({ length: idsPerGetMax }, () => hex(randomBytes(32)))
+  const wanted = { subject: person().publicKey, digests }
+  const keeper = neighbour.network.libp2p.peerId
+  // Five units each, as the client reckons, and three for the keeper, which has nothing to answer.
+  const reading = Array.from({ length: 25 }, () => client.get(keeper, wanted))
+  expect((await Promise.all(reading)).flat()).toEqual([])
+  expect(neighbour.spent(locatedSetProtocol)).toBeGreaterThan(requestBudgets[locatedSetProtocol]!.burst)
+  expect(neighbour.spent('refusal')).toBe(0)
 })
 
 describe('a daily run', () => {
