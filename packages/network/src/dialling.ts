@@ -46,7 +46,7 @@ function openTo(libp2p: Dialler, target: Target): Connection | undefined {
 }
 
 /** Undefined for an address that does not say whose it is. */
-function peerOf(target: Target): PeerId | undefined {
+export function peerOf(target: Target): PeerId | undefined {
   const [first] = [target].flat()
   if (first === undefined || !('getComponents' in first)) return first
   const id = first.getComponents().findLast(({ code }) => code === CODE_P2P)?.value

@@ -10,9 +10,11 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { RecordError, decodeCanonical } from '@souk/records'
 import { createDeadline, type Deadline } from './deadline.ts'
 import { Desk } from './desk.ts'
-import { type Dialler, reach } from './dialling.ts'
+import { type Dialler, peerOf, reach } from './dialling.ts'
 import { readFrame, writeFrame } from './frame.ts'
 import { blockOf } from './guard/address.ts'
+import type { Budget } from './guard/bucket.ts'
+import { createPaces } from './pace.ts'
 import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts'
 
 /** The least that an exchange needs of libp2p. */
@@ -128,6 +130,31 @@ export async function askExchange(
     options.signal?.throwIfAborted()
     if (timeout.aborted) throw new ProtocolError('timed-out', `no answer within ${limits.timeoutMs} ms`, { cause })
     throw cause
+  }
+}
+
+/** Asks one peer one question, as {@link askExchange} does, when it is that peer's turn. */
+export type Ask = (
+  target: PeerId | Multiaddr | Multiaddr[],
+  question: Uint8Array,
+  options?: AbortOptions & {
+    /** What the answer has at most, for the reckoning; next to nothing when left out. */
+    readonly answerBytes?: number
+  }
+) => Promise<Uint8Array>
+
+/**
+ * Whoever asks a peer for more than its guard grants is refused, and then cut off: honest questions wait instead.
+ *
+ * @param init.pace - In units as the guard counts them, a little below what it grants.
+ */
+export function createAsk(libp2p: ExchangeHost, init: { protocol: string; limits: ExchangeLimits; pace: Budget }): Ask {
+  const paceOf = createPaces(init.pace)
+  return async (target, question, { answerBytes = 0, ...options } = {}) => {
+    const peer = peerOf(target)
+    const units = exchangeUnits({ questionBytes: question.length, answerBytes })
+    if (peer !== undefined) await paceOf(peer)(options, units)
+    return askExchange(libp2p, target, question, init, options)
   }
 }
 

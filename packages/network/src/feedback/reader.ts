@@ -5,8 +5,7 @@
 import type { AbortOptions, PeerId } from '@libp2p/interface'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { recordDigest, sameBytes } from '@souk/records'
-import { askExchange, type ExchangeHost, exchangeUnits, type Guard, isOffence } from '../exchange.ts'
-import { createPaces } from '../pace.ts'
+import { createAsk, type ExchangeHost, type Guard, isOffence } from '../exchange.ts'
 import { ProtocolError } from '../protocol-error.ts'
 import { idsPerGetMax, idsPerPageMax, locatedSetLimits, patienceMs, questionPace, shelfLimits } from './limits.ts'
 import {
@@ -40,7 +39,7 @@ export function createKeeperClient(
   init: { now: () => number }
 ): KeeperClient {
   const { libp2p, guard } = components
-  const paceOf = createPaces(questionPace)
+  const askAtPace = createAsk(libp2p, { protocol: locatedSetProtocol, limits: locatedSetLimits, pace: questionPace })
 
   async function ask<T>(
     peer: PeerId,
@@ -48,11 +47,9 @@ export function createKeeperClient(
     options: AbortOptions,
     decode: (answer: Uint8Array) => T
   ): Promise<T> {
-    const bytes = encodeQuestion(question)
-    await paceOf(peer)(options, exchangeUnits({ questionBytes: bytes.length, answerBytes: answerBytesOf(question) }))
     try {
-      const exchange = { protocol: locatedSetProtocol, limits: locatedSetLimits }
-      return decode(await askExchange(libp2p, peer, bytes, exchange, options))
+      const answerBytes = answerBytesOf(question)
+      return decode(await askAtPace(peer, encodeQuestion(question), { ...options, answerBytes }))
     } catch (error) {
       if (error instanceof ProtocolError && isOffence(error.code)) {
         guard.punish(peer, `${locatedSetProtocol}:${error.code}`)

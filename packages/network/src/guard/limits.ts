@@ -105,6 +105,8 @@ export const requestBudgets: Readonly<Record<string, Budget>> = {
   // A question is one unit, each KiB of it another, and 32 KiB of answer: nobody asks for more than 40 at once and 25 a
   // second, however much it reads or compares (feedback/limits.ts).
   '/souk/located-set/1': { perSecond: 30, burst: 60 },
+  // A question is one unit, each KiB of it another: the largest letter is 66. Honest peers bring 75 at once and 18 a second.
+  '/souk/message/1': { perSecond: 20, burst: 100 },
   // Questions beyond a budget that are only refused: an honest outbox runs into a few.
   refusal: { perSecond: 1, burst: 20 },
   'sync-hint': { perSecond: 4, burst: 40 }

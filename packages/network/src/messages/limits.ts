@@ -1,5 +1,6 @@
 import { kindLimits } from '@souk/records'
 import type { ExchangeLimits } from '../exchange.ts'
+import type { Budget } from '../guard/bucket.ts'
 
 /** Every bound of private messages, with its reason. */
 
@@ -45,6 +46,18 @@ export const messageLimits: ExchangeLimits = {
   streamsPerConnectionMax: 8,
   concurrencyMax: 32
 }
+
+/**
+ * Units that one installation is asked for, a little below what its guard grants (`/souk/message/1`: 20 a second, burst
+ * 100): a letter of 1 kB is two, the largest 66.
+ */
+export const messagePace: Budget = { perSecond: 18, burst: 75 }
+
+/**
+ * The same of one relay (20 a second, burst 200): a mailbox of 1,000 letters is collected with 250 units, and who comes back
+ * with letters for a hundred people who are away leaves them there at once.
+ */
+export const mailboxPace: Budget = { perSecond: 18, burst: 180 }
 
 /** `/souk/mailbox/1`. */
 export const mailboxExchangeLimits: ExchangeLimits = {

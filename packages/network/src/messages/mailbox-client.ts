@@ -4,10 +4,10 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import type { Signer } from '@souk/records'
-import { askExchange, type ExchangeHost } from '../exchange.ts'
+import { createAsk, type ExchangeHost } from '../exchange.ts'
 import { ProtocolError, type ProtocolErrorCode } from '../protocol-error.ts'
 import { createQueue } from '../store.ts'
-import { mailboxExchangeLimits, pagesMax } from './limits.ts'
+import { digestsPerQuestionMax, mailboxExchangeLimits, mailboxPace, pagesMax } from './limits.ts'
 import {
   decodeMailboxAnswer,
   encodeMailboxQuestion,
@@ -59,10 +59,12 @@ export function createMailboxClient(components: { libp2p: ExchangeHost }, init: 
   // A server remembers one challenge of a peer: a second one before the first is answered would void it.
   const inOrder = createQueue()
 
+  const askAtPace = createAsk(libp2p, { protocol: mailboxProtocol, limits: mailboxExchangeLimits, pace: mailboxPace })
+
   async function ask(server: MailboxServer, question: MailboxQuestion, options: AbortOptions): Promise<Uint8Array> {
     const target = server.addresses?.length ? [...server.addresses] : server.peer
-    const exchange = { protocol: mailboxProtocol, limits: mailboxExchangeLimits }
-    return askExchange(libp2p, target, encodeMailboxQuestion(question), exchange, options)
+    const answerBytes = answerBytesOf(question)
+    return askAtPace(target, encodeMailboxQuestion(question), { ...options, answerBytes })
   }
 
   const open = (server: MailboxServer, options: AbortOptions): Promise<void> =>
@@ -131,6 +133,14 @@ export function createMailboxClient(components: { libp2p: ExchangeHost }, init: 
     }
   }
 }
+
+/** What an answer has at most, about: envelopes or digests fill it. */
+function answerBytesOf({ op }: MailboxQuestion): number {
+  if (op === 'take') return mailboxExchangeLimits.answerBytesMax
+  return op === 'list' ? digestBytes * digestsPerQuestionMax : 0
+}
+
+const digestBytes = 32
 
 interface Taken {
   readonly envelope: Uint8Array

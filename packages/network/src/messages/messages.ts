@@ -7,7 +7,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { x25519 } from '@noble/curves/ed25519.js'
 import { type Did, didFromKey, encodeCanonical, keyFromDid, sameBytes, type Signer } from '@souk/records'
 import {
-  askExchange,
+  createAsk,
   decodeMap,
   type ExchangeHost,
   expectShape,
@@ -19,7 +19,7 @@ import { ProtocolError, type ProtocolErrorCode } from '../protocol-error.ts'
 import type { Contacts } from './contacts.ts'
 import { readEnvelope, writeEnvelope, writeFirstEnvelope } from './envelope.ts'
 import { writeExhibit } from './exhibit.ts'
-import { firstContactBits, messageLimits } from './limits.ts'
+import { firstContactBits, messageLimits, messagePace } from './limits.ts'
 import { seal, type Unsealed, unseal } from './seal.ts'
 
 /** Where messages are delivered. */
@@ -127,6 +127,7 @@ export async function createMessages(components: MessagesComponents, init: Messa
   const { libp2p, keys, contacts, guard = openGuard } = components
   const now = init.now ?? Date.now
   const workBits = init.workBits ?? firstContactBits
+  const ask = createAsk(libp2p, { protocol: messageProtocol, limits: messageLimits, pace: messagePace })
   const inHand = new Map<string, Promise<void>>()
 
   /** Whom it is for and whether it may come in are asked first, then who signed; only then is anything decrypted. */
@@ -217,8 +218,7 @@ export async function createMessages(components: MessagesComponents, init: Messa
     { envelope, proof }: PreparedMessage,
     options: AbortOptions
   ): Promise<void> {
-    const exchange = { protocol: messageProtocol, limits: messageLimits }
-    const answered = decodeAnswer(await askExchange(libp2p, target, envelope, exchange, options))
+    const answered = decodeAnswer(await ask(target, envelope, options))
     if (answered.status === 'refused') {
       if (answered.profile !== undefined) init.onProfile?.(answered.profile, didFromKey(readEnvelope(envelope).to))
       throw new ProtocolError(answered.code, `the recipient refused the message: ${answered.code}`)
