@@ -7,7 +7,7 @@ import { createStorage } from '@souk/storage'
 import { expect, test } from 'vitest'
 import { feedbackOf, person } from '../../packages/network/test/feedback/trade.ts'
 
-test('a node with many ratings ends at once, though it has begun to say them all again', async () => {
+test('a node with many ratings ends at once, though it has begun to put those that nobody has taken', async () => {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'souk-spread-'))
   stack.defer(() => rm(directory, { recursive: true, force: true }))
@@ -26,7 +26,7 @@ test('a node with many ratings ends at once, though it has begun to say them all
   })
   const startMs = performance.now()
   await node[Symbol.asyncDispose]()
-  // Fifteen go at once, and the others three a second.
+  // Ten go at once, and the others three a second: all of them take three quarters of a minute.
   expect(performance.now() - startMs).toBeLessThan(10_000)
   expect(problems).toEqual([])
 }, 60_000)

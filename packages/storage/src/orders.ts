@@ -156,6 +156,7 @@ class LevelOrderStore implements OrderStore {
       sending.written()
       sent.written()
     })
+    // Whoever appends hears of a failure; whoever reads sees what was there before.
     this.#writing = writing.catch(() => undefined)
     await writing
     this.#events.emit('appended', step.order)
