@@ -43,7 +43,7 @@ export function createCompany(
     if (isKept) kept.set(did, named)
     else kept.delete(did)
   }
-  const lookSoon = (did: Did): void => void look(did).catch((error: unknown) => init.signal.aborted || onError(error))
+  const lookSoon = (did: Did): void => void look(did).catch(onError)
 
   const add = (did: Did, reason: string): void => {
     if (!reasons.has(did) && reasons.size >= companyMax) return

@@ -98,6 +98,11 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     const { code = 'internal', message = String(error) } = error as { code?: string; message?: string }
     onProblem({ code, message })
   }
+  const closing = new AbortController()
+  /** For what goes on by itself: that the closing stopped it is nothing to tell. */
+  const onBackgroundError = (error: unknown): void => {
+    if (!closing.signal.aborted) onError(error)
+  }
   const install = await openInstall(init.directory)
   const storage = opened.use(await createStorage({ directory: install.storeDirectory, now }))
   const { records } = storage
@@ -111,7 +116,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     { store: storage.sublevel('acquaintances', { values: 'bytes' }) },
     {
       dids: [identity.did, ...(init.trust?.curators ?? [])],
-      onNew: (author) => void trust(author).catch(onError)
+      onNew: (author) => void trust(author).catch(onBackgroundError)
     }
   )
   const network = opened.use(await openNetwork(init, { storage, acquaintances, seed: install.peerSeed }))
@@ -127,7 +132,6 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     )
   )
   const images = opened.use(lazyImages({ network, storage, directory: install.blocksDirectory }))
-  const closing = new AbortController()
   const prover = createProver({
     signal: closing.signal,
     onLong: (bits) =>
@@ -164,8 +168,8 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
         reachOf: (did) => reachOf(did),
         locate: (did, options) => presence.find(did, options),
         profile: async () => (await records.head({ author: signer.publicKey, kind: 'profile', key: '' }))?.bytes,
-        onProfile: (bytes, from) => void takeProfile(bytes, from).catch(onError),
-        onReach: () => void profiles.refresh().catch(onError),
+        onProfile: (bytes, from) => void takeProfile(bytes, from).catch(onBackgroundError),
+        onReach: () => void profiles.refresh().catch(onBackgroundError),
         onDelivered: (letter) => mail.acknowledged(letter),
         onMessage: (message) => mail.receive(message),
         seen: (message) => mail.wasProcessed(message)
@@ -222,7 +226,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     )
   )
   const company = createCompany(
-    { records, profiles, keeper: network.keeper, onError },
+    { records, profiles, keeper: network.keeper, onError: onBackgroundError },
     { followed: init.trust?.curators ?? [], signal: closing.signal }
   )
   const orders: OrderDesk = opened.use(
@@ -275,9 +279,12 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
     )
   )
 
-  forwardEvents({ storage, network, bus, mail, profiles, onError }, { signal: closing.signal })
+  forwardEvents({ storage, network, bus, mail, profiles, onError: onBackgroundError }, { signal: closing.signal })
   const sync = followSync(network, (state) => bus.emit({ type: 'sync', state }))
-  await followOwnProfile({ records, profiles, network, onError }, { did: identity.did, now, signal: closing.signal })
+  await followOwnProfile(
+    { records, profiles, network, onError: onBackgroundError },
+    { did: identity.did, now, signal: closing.signal }
+  )
   for (const order of await orders.outlines()) {
     await acquaintances.meet(order)
     company.follow(order)
@@ -285,7 +292,10 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
   mail.start()
   chains.start()
   opened.use(
-    startHousework({ storage, profiles, listings, feedback, orders, images: () => images.peek(), onError }, { now })
+    startHousework(
+      { storage, profiles, listings, feedback, orders, images: () => images.peek(), onError: onBackgroundError },
+      { now }
+    )
   )
 
   const health = watchHealth({
@@ -298,7 +308,7 @@ async function open(init: NodeInit, opened: AsyncDisposableStack): Promise<Omit<
       await listings.renew({ endsBeforeMs: 0, nowMs: now() })
     },
     onProblem,
-    onError
+    onError: onBackgroundError
   })
 
   // Last in, first out: listeners are told to stop before what they listen to closes.

@@ -75,10 +75,7 @@ export function forwardEvents(
     await storage.search.caughtUp(stored.at(-1)?.sequence ?? 0, signal)
     for (const { record } of stored) tell(record, false)
   }
-  storage.records.on(
-    'stored',
-    (stored) => void tellWhenFound(stored).catch((error: unknown) => signal.aborted || onError(error))
-  )
+  storage.records.on('stored', (stored) => void tellWhenFound(stored).catch(onError))
   storage.records.on('removed', (removed) => {
     for (const { record, reason } of removed) if (reason === 'expired') tell(record, true)
   })

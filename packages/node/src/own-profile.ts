@@ -36,7 +36,7 @@ export async function followOwnProfile(
   }
 
   const lookAgain = (): void => {
-    if (!init.signal.aborted) look().catch((error: unknown) => init.signal.aborted || onError(error))
+    if (!init.signal.aborted) look().catch(onError)
   }
   const subscriptions = [
     records.on('stored', (stored) => {
