@@ -1,5 +1,5 @@
-import { type AttackInit, createRelayArena, type Figures } from '../floods/arena.ts'
-import { serviceAttacks } from '../floods/services.ts'
+import { type Arena, type AttackInit, createNodeArena, createRelayArena, type Figures } from '../floods/arena.ts'
+import { nodeAttacks, relayAttacks } from '../floods/services.ts'
 import { stockRelay } from '../floods/stock.ts'
 import { attackCost } from './attack-cost.ts'
 import { compare, type Report } from './measure.ts'
@@ -19,18 +19,31 @@ const byFifty = [
 const fifty: AttackInit = { identities: 50, addresses: 50, limitMs: 5000 }
 
 /**
- * What a relay's own services are asked without end, or for nothing, and what that does to it and to the honest.
+ * What a relay's own services, and a node's, are asked without end, or for nothing, and what that does to them and to the
+ * honest.
  *
  * @param only - Part of the names of the attacks to run; all by default.
  */
 export async function benchAbuse(only = ''): Promise<Report> {
-  const report: Report = {}
   process.stderr.write(`${columns.map(([name, width]) => name.padStart(width)).join(' ')}\n`)
-  const runs = [
-    ...Object.keys(serviceAttacks).map((name) => [name, { limitMs: 3000 }] as const),
-    ...byFifty.map((name) => [name, fifty] as const)
-  ].filter(([name]) => name.includes(only))
-  await using arena = await createRelayArena({ fill: stockRelay, isMeasured: true })
+  const chosen = (runs: readonly Run[]): Run[] => runs.filter(([name]) => name.includes(only))
+  const onRelay: Run[] = [...alone(relayAttacks), ...byFifty.map((name): Run => [name, fifty])]
+  return {
+    ...(await benchOn(() => createRelayArena({ fill: stockRelay, isMeasured: true }), chosen(onRelay))),
+    ...(await benchOn(() => createNodeArena({ isMeasured: true }), chosen(alone(nodeAttacks))))
+  }
+}
+
+type Run = readonly [attack: string, init: AttackInit]
+
+function alone(attacks: Readonly<Record<string, unknown>>): Run[] {
+  return Object.keys(attacks).map((name) => [name, { limitMs: 3000 }])
+}
+
+async function benchOn(make: () => Promise<Arena>, runs: readonly Run[]): Promise<Report> {
+  const report: Report = {}
+  if (runs.length === 0) return report
+  await using arena = await make()
   for (const [name, init] of runs) {
     const seen = await arena.attack(name, { dialsMin: 20, quietMs: 2000, ...init })
     const figures = { ...seen, ...(await attackCost(arena, name, { quietMs: 2000, ...init })) }

@@ -114,16 +114,20 @@ const settledShare = 0.1
 const settleLookMs = 200
 const settleLooksMax = 50
 
-/** How a relay's arena is set up. */
-export interface RelayArenaInit {
-  /** Puts something into its store before it starts. */
-  readonly fill?: (directory: string) => Promise<void>
+/** How an arena is set up. */
+export interface ArenaOptions {
   /**
    * All but the victim are machines elsewhere, which do not take its cores: here they run while it needs none (sched(7),
    * SCHED_IDLE). What the honest wait is the victim's doing then, not that of two cores for five programs. Not beside other
    * work, which would leave them none.
    */
   readonly isMeasured?: boolean
+}
+
+/** How a relay's arena is set up. */
+export interface RelayArenaInit extends ArenaOptions {
+  /** Puts something into its store before it starts. */
+  readonly fill?: (directory: string) => Promise<void>
 }
 
 /** A relay as its operator runs it, that counts addresses of 127.0.0.0/8 like all others. */
@@ -156,21 +160,25 @@ export async function createRelayArena(init: RelayArenaInit = {}): Promise<Arena
 }
 
 /** Somebody's node, with its store and search, that meets others through a relay. */
-export async function createNodeArena(): Promise<NodeArena> {
+export async function createNodeArena({ isMeasured = false }: ArenaOptions = {}): Promise<NodeArena> {
   await using stack = new AsyncDisposableStack()
   const market = stack.use(await createDevnet({ people: ['Ana'], chain: false }))
   const victim = market.person('Ana')
   const arena = stack.use(
-    await createArena({ target: targetOf(victim.addresses), pid: victim.pid, isAlive: () => victim.isRunning })
+    await createArena({
+      target: targetOf(victim.addresses),
+      pid: victim.pid,
+      isAlive: () => victim.isRunning,
+      isMeasured
+    })
   )
   return Object.assign(own(arena, stack.move()), { victim })
 }
 
-interface ArenaInit {
+interface ArenaInit extends ArenaOptions {
   readonly target: Target
   readonly pid: number
   readonly isAlive: () => boolean
-  readonly isMeasured?: boolean
   /** Records that the victim has judged since it began. */
   readonly judged?: () => Promise<number>
 }

@@ -4,7 +4,7 @@
  */
 import { createInterface } from 'node:readline'
 import { type Attack, attacks } from './attacks.ts'
-import { serviceAttacks } from './services.ts'
+import { nodeAttacks, relayAttacks } from './services.ts'
 import type { Target } from './wire.ts'
 
 /** What to prepare. */
@@ -28,7 +28,7 @@ createInterface({ input: process.stdin })
   .on('close', () => process.exit(0))
 
 async function carryOut({ attack, target, from }: Order): Promise<void> {
-  const make: Attack = attacks[attack] ?? serviceAttacks[attack] ?? unknownAttack
+  const make: Attack = attacks[attack] ?? relayAttacks[attack] ?? nodeAttacks[attack] ?? unknownAttack
   const stopping = new AbortController()
   const begun = new Promise<void>((resolve) => (begin = resolve))
   stop = () => stopping.abort()

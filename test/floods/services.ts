@@ -1,4 +1,4 @@
-/** Attacks on the protocols of our own: what a peer may ask of a relay, asked without end, or for nothing. */
+/** Attacks on the protocols of our own: what a peer may ask of a relay or a node, asked without end, or for nothing. */
 import { randomBytes } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { lpStream } from '@libp2p/utils'
@@ -279,8 +279,19 @@ async function openMailbox(target: string): Promise<Uint8Array> {
 
 const firstContactBits = 16
 
-/** By name. */
-export const serviceAttacks: Readonly<Record<string, Attack>> = {
+/** On a node: what a relay does not answer. By name. */
+export const nodeAttacks: Readonly<Record<string, Attack>> = {
+  'letters for somebody else': siege(() => {
+    const letters = Array.from({ length: 50 }, () =>
+      writeFirstEnvelope({ to: createSigner().publicKey, box: new Uint8Array(randomBytes(400)), bits: 1 })
+    )
+    return { protocol: protocols.messages, stream: 'once', interview: (identity) => takeTurns(letters, identity) }
+  }),
+  'letters opened and left': leave(protocols.messages, undefined)
+}
+
+/** On a relay. By name. */
+export const relayAttacks: Readonly<Record<string, Attack>> = {
   'negentropy bombs': siege(() => {
     const question = reconcile(bomb(2040, lastMinute()))
     return { protocol: protocols.sync, stream: 'kept', interview: () => () => question }
@@ -341,7 +352,7 @@ export const serviceAttacks: Readonly<Record<string, Attack>> = {
     return { protocol: protocols.mail, stream: 'once', interview: (identity) => takeTurns(letters, identity) }
   }),
   'mailboxes opened and left': leave(protocols.mail, undefined),
-  'letters opened and left': leave(protocols.messages, undefined),
+  'streams of no protocol': leave('/souk/none/1', undefined),
 
   'praise of many subjects': siege(() => {
     const all = praises(400, { perSubject: 1 }).map(({ bytes }) => encodeSetQuestion({ op: 'add', record: bytes }))
