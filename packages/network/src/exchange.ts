@@ -6,6 +6,7 @@
  * both sides end or reset the stream within the time given.
  */
 import type { AbortOptions, Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
+import { Queue } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { RecordError, decodeCanonical } from '@souk/records'
 import { createDeadline, type Deadline } from './deadline.ts'
@@ -144,17 +145,42 @@ export type Ask = (
 ) => Promise<Uint8Array>
 
 /**
- * Whoever asks a peer for more than its guard grants is refused, and then cut off: honest questions wait instead.
+ * Whoever asks a peer for more than its guard grants, or on more streams than one connection may have, is refused, and
+ * then cut off: honest questions wait instead.
  *
  * @param init.pace - In units as the guard counts them, a little below what it grants.
  */
 export function createAsk(libp2p: ExchangeHost, init: { protocol: string; limits: ExchangeLimits; pace: Budget }): Ask {
   const paceOf = createPaces(init.pace)
+  // The other side counts a stream until it has seen its end: half of what it grants are being ended meanwhile.
+  const queueOf = createQueues(Math.ceil(init.limits.streamsPerConnectionMax / 2))
   return async (target, question, { answerBytes = 0, ...options } = {}) => {
+    const ask = (): Promise<Uint8Array> => askExchange(libp2p, target, question, init, options)
     const peer = peerOf(target)
-    const units = exchangeUnits({ questionBytes: question.length, answerBytes })
-    if (peer !== undefined) await paceOf(peer)(options, units)
-    return askExchange(libp2p, target, question, init, options)
+    if (peer === undefined) return ask()
+    await paceOf(peer)(options, exchangeUnits({ questionBytes: question.length, answerBytes }))
+    try {
+      return await queueOf(peer).add(ask, options)
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      throw error
+    }
+  }
+}
+
+/** A queue for each peer that has anything in it. */
+function createQueues(concurrency: number): (peer: PeerId) => Queue<Uint8Array> {
+  const queues = new Map<string, Queue<Uint8Array>>()
+  return (peer) => {
+    const id = peer.toString()
+    const known = queues.get(id)
+    if (known !== undefined) return known
+    const queue = new Queue<Uint8Array>({ concurrency })
+    queue.addEventListener('idle', () => {
+      if (queue.size === 0) queues.delete(id)
+    })
+    queues.set(id, queue)
+    return queue
   }
 }
 

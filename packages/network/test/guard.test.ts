@@ -236,11 +236,11 @@ describe('a flood', () => {
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-streams')
   })
 
-  it('is not what asks fifty times for a protocol that we do not have', async () => {
+  it('is not what asks 25 times for a protocol that we do not have', async () => {
     await using victim = await startNode()
     await using attacker = await createAttacker()
     const connection = await attacker.dial(addressOf(victim))
-    for (let number = 0; number < 50; number++) {
+    for (let number = 0; number < 25; number++) {
       await expect(connection.newStream('/souk/of-another-age/1')).rejects.toMatchObject({
         name: 'UnsupportedProtocolError'
       })
@@ -262,6 +262,17 @@ describe('a flood', () => {
     for (let number = 0; number < 100; number++) muxer.maConn.send(ping)
     await gone
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-frames')
+  })
+
+  it('of streams beyond what one protocol may have open is cut by their number', async () => {
+    await using victim = await startNode()
+    await victim.network.libp2p.handle('/test/held/1', () => new Promise(() => {}), { maxInboundStreams: 2 })
+    await using attacker = await createAttacker()
+    const connection = await attacker.dial(addressOf(victim))
+    const gone = nextEvent(victim.network, 'peer-disconnected')
+    const opening = Array.from({ length: 40 }, () => connection.newStream('/test/held/1'))
+    await Promise.all([gone, Promise.allSettled(opening)])
+    expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-streams')
   })
 
   it('of pings that nobody reads is cut by their number, long before their bytes are many', async () => {

@@ -383,7 +383,8 @@ class DefaultGuard implements HostGuard {
     if (connection === undefined || this.#incoming === undefined) return false
     this.#incoming(stream, connection, {
       onBadLength: () => this.#cutMuxer(muxer, 'malformed-length'),
-      onAgreed: () => void this.#streamOwners.set(stream, connection.remotePeer)
+      onAgreed: () => void this.#streamOwners.set(stream, connection.remotePeer),
+      onRefused: () => this.#traffic.metersOf(muxer).unused()
     })
     return true
   }

@@ -26,6 +26,8 @@ export interface IncomingSink {
   onBadLength(): void
   /** The two have agreed: what comes from now on is the protocol's. */
   onAgreed(stream: Stream): void
+  /** It is for more than one connection may have, or for what is not spoken over a relay. */
+  onRefused(): void
 }
 
 /** Takes over a stream that the other side has opened. */
@@ -49,7 +51,10 @@ export function createIncoming(libp2p: Libp2p, metrics: Metrics): Incoming | und
       onBadLength: () => sink.onBadLength(),
       onAgreed: () => {
         sink.onAgreed(stream)
-        admit(parts, stream, connection).catch((error: Error) => stream.abort(error))
+        admit(parts, stream, connection).catch((error: Error) => {
+          stream.abort(error)
+          if (isRefusal(error)) sink.onRefused()
+        })
       }
     })
   }
@@ -161,6 +166,10 @@ async function admit(
     throw new LimitedConnectionError('this protocol is not spoken over a relay')
   }
   await handler(stream, connection)
+}
+
+function isRefusal(error: Error): boolean {
+  return error instanceof TooManyInboundProtocolStreamsError || error instanceof LimitedConnectionError
 }
 
 function noHandler(protocol: string): never {

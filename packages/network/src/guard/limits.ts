@@ -149,7 +149,7 @@ const otherBytes: Budget = { perSecond: 256 * 1024, burst: 4 * 2 ** 20 }
 const streamFrames: Budget = { perSecond: 4000, burst: 20_000 }
 
 /** Pings of libp2p's own protocol, each of which is sent back: a peer pings twice a minute, who measures a hundred a second. */
-const pingFrames: Budget = { perSecond: 200, burst: 400 }
+const pingFrames: Budget = { perSecond: 200, burst: 100 }
 
 /** One of them: longer frames are sent back too, and count as many. */
 export const pingBytes = 32
@@ -215,11 +215,12 @@ const muxerPings: Budget = { perSecond: 1, burst: 50 }
 const streamOpenings: Budget = { perSecond: 100, burst: 1000 }
 
 /**
- * Streams that a peer opens and that end before the two have agreed on a protocol: questions given up at once, and those
- * that only a newer program answers. Opening and taking back takes twenty-four bytes and costs us 0.1 ms; to be told that
- * nobody speaks a protocol costs both sides 0.5 ms.
+ * Streams that a peer opens and that come to nothing: they end before the two have agreed on a protocol, as questions given
+ * up at once and those that only a newer program answers, or are more than one connection may have of theirs. Opening and
+ * taking back takes twenty-four bytes and costs us 0.1 ms; to be told that nobody speaks a protocol, or that it is one
+ * stream too many, costs both sides 0.3 to 0.5 ms.
  */
-const unusedStreams: Budget = { perSecond: 5, burst: 50 }
+const unusedStreams: Budget = { perSecond: 5, burst: 25 }
 
 /**
  * Bytes that wait for one stream, and for one connection, because the other side does not read. Whoever answers waits
