@@ -275,6 +275,19 @@ describe('a flood', () => {
     expect(victim.network.guard.report()[0]?.reasons[0]?.code).toBe('too-many-streams')
   })
 
+  it('is not what a relay brings of others, however many they are', async () => {
+    const stop = '/libp2p/circuit/relay/0.2.0/stop'
+    await using victim = await startNode()
+    await victim.network.libp2p.unhandle(stop)
+    await victim.network.libp2p.handle(stop, () => new Promise(() => {}), { maxInboundStreams: 2 })
+    await using attacker = await createAttacker()
+    const connection = await attacker.dial(addressOf(victim))
+    const streams = await Promise.all(Array.from({ length: 40 }, () => connection.newStream(stop)))
+    await expect.poll(() => streams.filter(({ status }) => status === 'open').length).toBe(2)
+    expect(connection.status).toBe('open')
+    expect(victim.network.guard.report()).toEqual([])
+  })
+
   it('of pings that nobody reads is cut by their number, long before their bytes are many', async () => {
     await using victim = await startNode()
     await using attacker = await createAttacker()

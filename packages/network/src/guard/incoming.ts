@@ -26,7 +26,7 @@ export interface IncomingSink {
   onBadLength(): void
   /** The two have agreed: what comes from now on is the protocol's. */
   onAgreed(stream: Stream): void
-  /** It is for more than one connection may have, or for what is not spoken over a relay. */
+  /** More of its protocol than one connection may have, or none that is spoken over a relay. Never one of a circuit. */
   onRefused(): void
 }
 
@@ -53,7 +53,7 @@ export function createIncoming(libp2p: Libp2p, metrics: Metrics): Incoming | und
         sink.onAgreed(stream)
         admit(parts, stream, connection).catch((error: Error) => {
           stream.abort(error)
-          if (isRefusal(error)) sink.onRefused()
+          if (isRefusal(error) && !isCircuit(stream)) sink.onRefused()
         })
       }
     })
@@ -170,6 +170,11 @@ async function admit(
 
 function isRefusal(error: Error): boolean {
   return error instanceof TooManyInboundProtocolStreamsError || error instanceof LimitedConnectionError
+}
+
+/** A relay opens these for all who come over it, as many as they like. */
+function isCircuit({ protocol }: Stream): boolean {
+  return protocol.startsWith('/libp2p/circuit/')
 }
 
 function noHandler(protocol: string): never {
